@@ -1,0 +1,52 @@
+/* Money and points: integers in their smallest unit, never floating point. The two are different types, and money of
+ * two currencies does not mix. Arithmetic is checked: an overflow or a mixed currency is a bug and stops the process;
+ * amounts from outside are bounded by the contract long before that. */
+#ifndef CATHAY_BASE_MONEY_H
+#define CATHAY_BASE_MONEY_H
+
+#include "base/str.h"
+
+/* ISO 4217 code, three letters and a terminator. */
+struct currency {
+    char code[4];
+};
+
+struct money {
+    int64_t minor; /* cents, yen … */
+    struct currency currency;
+};
+
+struct points {
+    int64_t count;
+};
+
+/* The largest amount that the shop handles in one sum: keeps every product of two terms within 128 bits. */
+#define MONEY_MINOR_MAX ((int64_t)1000000000000000)
+#define POINTS_MAX ((int64_t)1000000000000000)
+
+/* False unless text is three capital letters. */
+bool currency_parse(struct str text, struct currency *currency);
+bool currency_equal(struct currency a, struct currency b);
+struct str currency_str(const struct currency *currency);
+
+struct money money_of(int64_t minor, struct currency currency);
+struct money money_add(struct money a, struct money b);
+struct money money_subtract(struct money a, struct money b);
+struct money money_times(struct money a, int64_t quantity);
+
+struct points points_of(int64_t count);
+struct points points_add(struct points a, struct points b);
+struct points points_subtract(struct points a, struct points b);
+
+/* The two roundings of the shop. value * numerator / denominator, towards zero; and to the nearest, halves away from zero.
+ * value >= 0, numerator >= 0, denominator > 0. */
+int64_t ratio_floor(int64_t value, int64_t numerator, int64_t denominator);
+int64_t ratio_round(int64_t value, int64_t numerator, int64_t denominator);
+int64_t ratio_ceil(int64_t value, int64_t numerator, int64_t denominator);
+
+/* Splits `total` over `count` weights so that the parts add up to it exactly (largest remainder; of equal remainders
+ * the earlier part gains). Weights are >= 0; if all are zero, all of the total must be zero too. A part never exceeds its
+ * weight when total <= the sum of the weights. */
+void split_by_weight(int64_t total, const int64_t *weights, size_t count, int64_t *parts);
+
+#endif

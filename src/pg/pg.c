@@ -1,0 +1,495 @@
+/* A connection remembers which statements it has prepared in a bitmap by slot; a slot is a statement's number within
+ * the process, given when it is first used anywhere. Reconnecting clears the bitmap. */
+#include "pg/pg.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define PENDING_MAX 256
+
+struct pg {
+    PGconn *conn;
+    const char *url;
+    const char *role;
+    const char *settings;
+    struct error error;
+    int64_t statements;
+    bool transaction; /* between BEGIN and its end, by our own doing */
+    bool pipeline;
+    bool pipeline_failed;
+    enum error_code pipeline_code;
+    /* For each statement sent in the pipeline: how many results come before its own (a Parse that was sent ahead),
+     * and what it is, for error messages. */
+    struct {
+        bool prepare_first;
+        const struct pg_statement *statement;
+    } pending[PENDING_MAX];
+    size_t pending_head, pending_count;
+    uint64_t prepared[PG_STATEMENTS_MAX / 64];
+};
+
+static int slot_of(const struct pg_statement *statement)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static int next = 1;
+    int slot = __atomic_load_n(statement->slot, __ATOMIC_ACQUIRE);
+    if (slot)
+        return slot;
+    pthread_mutex_lock(&lock);
+    slot = *statement->slot;
+    if (!slot) {
+        slot = next++;
+        CHECK(slot < PG_STATEMENTS_MAX);
+        __atomic_store_n(statement->slot, slot, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&lock);
+    return slot;
+}
+
+static bool is_prepared(const struct pg *db, int slot)
+{
+    return db->prepared[slot / 64] >> (slot % 64) & 1;
+}
+
+static void set_prepared(struct pg *db, int slot)
+{
+    db->prepared[slot / 64] |= (uint64_t)1 << (slot % 64);
+}
+
+struct pg *pg_new(const char *url, const char *role, const char *settings)
+{
+    struct pg *db = calloc(1, sizeof *db);
+    CHECK(db);
+    db->url = url;
+    db->role = role;
+    db->settings = settings;
+    return db;
+}
+
+void pg_disconnect(struct pg *db)
+{
+    PQfinish(db->conn);
+    db->conn = NULL;
+    db->transaction = db->pipeline = db->pipeline_failed = false;
+    db->pending_head = db->pending_count = 0;
+    memset(db->prepared, 0, sizeof db->prepared);
+}
+
+void pg_free(struct pg *db)
+{
+    if (!db)
+        return;
+    pg_disconnect(db);
+    free(db);
+}
+
+const struct error *pg_error(const struct pg *db)
+{
+    return &db->error;
+}
+
+int64_t pg_statement_count(const struct pg *db)
+{
+    return db->statements;
+}
+
+bool pg_in_transaction(const struct pg *db)
+{
+    return db->transaction;
+}
+
+PGconn *pg_raw(struct pg *db)
+{
+    return db->conn;
+}
+
+static enum error_code connection_lost(struct pg *db, const char *during)
+{
+    error_clear(&db->error);
+    error_set(&db->error, ERR_DATABASE, "%s: %.180s", during, db->conn ? PQerrorMessage(db->conn) : "not connected");
+    for (char *c = db->error.detail; *c; c++)
+        if (*c == '\n' || *c == '"' || *c == '\\')
+            *c = ' ';
+    log_write(LOG_WARN, "database connection lost", "\"role\":\"%s\",\"detail\":\"%s\"", db->role, db->error.detail);
+    pg_disconnect(db);
+    return ERR_DATABASE;
+}
+
+enum error_code pg_connect(struct pg *db)
+{
+    if (db->conn)
+        return ERR_OK;
+    const char *keys[] = {"dbname", "application_name", "connect_timeout", "client_encoding", "options", NULL};
+    const char *values[] = {db->url, db->role, "5", "UTF8", "-c timezone=UTC", NULL};
+    db->conn = PQconnectdbParams(keys, values, 1);
+    if (PQstatus(db->conn) != CONNECTION_OK)
+        return connection_lost(db, "connect");
+    if (db->settings) {
+        enum error_code code = pg_execute(db, db->settings);
+        if (code) {
+            pg_disconnect(db);
+            return code;
+        }
+    }
+    return ERR_OK;
+}
+
+static enum error_code classify(const char *sqlstate)
+{
+    if (strncmp(sqlstate, "40", 2) == 0 || strcmp(sqlstate, "55P03") == 0)
+        return ERR_DATABASE_RETRY;
+    if (strncmp(sqlstate, "23", 2) == 0)
+        return ERR_DATABASE_CONSTRAINT;
+    if (strncmp(sqlstate, "57P", 3) == 0 || strncmp(sqlstate, "08", 2) == 0 || strncmp(sqlstate, "53", 2) == 0)
+        return ERR_DATABASE;
+    return ERR_INTERNAL;
+}
+
+/* Takes the result's error into db->error. The result is cleared. */
+static enum error_code statement_failed(struct pg *db, PGresult *result, const struct pg_statement *statement)
+{
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    if (!sqlstate || PQstatus(db->conn) == CONNECTION_BAD) {
+        PQclear(result);
+        return connection_lost(db, statement ? statement->name : "statement");
+    }
+    enum error_code code = classify(sqlstate);
+    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
+    error_clear(&db->error);
+    error_set(&db->error, code, "%s: %s", statement ? statement->name : "statement", message ? message : "");
+    snprintf(db->error.sqlstate, sizeof db->error.sqlstate, "%s", sqlstate);
+    snprintf(db->error.constraint, sizeof db->error.constraint, "%s", constraint ? constraint : "");
+    if (code == ERR_INTERNAL)
+        log_write(LOG_ERROR, "statement failed", "\"statement\":\"%s\",\"at\":\"%s:%d\",\"sqlstate\":\"%s\"",
+                  statement ? statement->name : "", statement ? statement->file : "", statement ? statement->line : 0,
+                  sqlstate);
+    PQclear(result);
+    if (code == ERR_DATABASE) /* terminated by an administrator or shutting down: the connection is going away */
+        pg_disconnect(db);
+    return code;
+}
+
+/* Reads up to the NULL that ends a statement's results and returns the first result. */
+static PGresult *read_result(struct pg *db)
+{
+    PGresult *result = PQgetResult(db->conn);
+    if (!result)
+        return NULL;
+    ExecStatusType status = PQresultStatus(result);
+    if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT)
+        return result;
+    for (PGresult *more; (more = PQgetResult(db->conn)) != NULL;) {
+        /* several statements in one text: the first error, or the last result, is the one that counts */
+        if (PQresultStatus(result) == PGRES_FATAL_ERROR) {
+            PQclear(more);
+        } else {
+            PQclear(result);
+            result = more;
+        }
+    }
+    return result;
+}
+
+static bool result_ok(const PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result);
+    return status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_COPY_IN ||
+           status == PGRES_COPY_OUT || status == PGRES_EMPTY_QUERY;
+}
+
+static enum error_code prepare_now(struct pg *db, const struct pg_statement *statement, int slot)
+{
+    if (!PQsendPrepare(db->conn, statement->name, statement->sql, statement->param_count, statement->param_types))
+        return connection_lost(db, statement->name);
+    PGresult *result = read_result(db);
+    if (!result)
+        return connection_lost(db, statement->name);
+    if (!result_ok(result))
+        return statement_failed(db, result, statement);
+    PQclear(result);
+    set_prepared(db, slot);
+    return ERR_OK;
+}
+
+static void pending_push(struct pg *db, const struct pg_statement *statement, bool prepare_first)
+{
+    CHECK(db->pending_count < PENDING_MAX);
+    size_t at = (db->pending_head + db->pending_count++) % PENDING_MAX;
+    db->pending[at].statement = statement;
+    db->pending[at].prepare_first = prepare_first;
+}
+
+enum error_code pg_query_send(struct pg *db, const struct pg_statement *statement, const struct pg_params *params)
+{
+    CHECK(params->count == statement->param_count);
+    if (!db->conn && (db->transaction || db->pipeline))
+        return ERR_DATABASE;
+    enum error_code code = pg_connect(db);
+    if (code)
+        return code;
+    check_context_set(statement->name);
+    int slot = slot_of(statement);
+    bool prepare_first = !is_prepared(db, slot);
+    if (prepare_first && !db->pipeline) {
+        code = prepare_now(db, statement, slot);
+        if (code)
+            return code;
+        prepare_first = false;
+    } else if (prepare_first) {
+        if (!PQsendPrepare(db->conn, statement->name, statement->sql, statement->param_count,
+                           statement->param_types))
+            return connection_lost(db, statement->name);
+    }
+    if (!PQsendQueryPrepared(db->conn, statement->name, params->count, params->values, params->lengths,
+                             params->formats, 1))
+        return connection_lost(db, statement->name);
+    pending_push(db, statement, prepare_first);
+    db->statements++;
+    return ERR_OK;
+}
+
+/* One statement's result within a pipeline; after a failure the rest of the pipeline is aborted by the server. */
+static enum error_code pipeline_result(struct pg *db, const struct pg_statement *statement, PGresult **result)
+{
+    PGresult *got = read_result(db);
+    if (!got)
+        return connection_lost(db, statement ? statement->name : "pipeline");
+    if (PQresultStatus(got) == PGRES_PIPELINE_ABORTED) {
+        PQclear(got);
+        return db->pipeline_code ? db->pipeline_code : ERR_DATABASE_RETRY;
+    }
+    if (!result_ok(got)) {
+        enum error_code code = statement_failed(db, got, statement);
+        db->pipeline_code = code;
+        return code;
+    }
+    *result = got;
+    return ERR_OK;
+}
+
+enum error_code pg_query_result(struct pg *db, PGresult **result)
+{
+    *result = NULL;
+    if (!db->conn)
+        return ERR_DATABASE;
+    CHECK(db->pending_count > 0);
+    const struct pg_statement *statement = db->pending[db->pending_head].statement;
+    bool prepare_first = db->pending[db->pending_head].prepare_first;
+    db->pending_head = (db->pending_head + 1) % PENDING_MAX;
+    db->pending_count--;
+    enum error_code code = ERR_OK;
+    if (prepare_first) {
+        code = pipeline_result(db, statement, result);
+        if (!code) {
+            PQclear(*result);
+            *result = NULL;
+            set_prepared(db, slot_of(statement));
+        }
+        if (!db->conn)
+            return code;
+    }
+    if (db->pipeline) {
+        enum error_code second = pipeline_result(db, statement, result);
+        return code ? code : second;
+    }
+    PGresult *got = read_result(db);
+    if (!got)
+        return connection_lost(db, statement->name);
+    if (!result_ok(got))
+        return statement_failed(db, got, statement);
+    *result = got;
+    return ERR_OK;
+}
+
+enum error_code pg_execute(struct pg *db, const char *sql)
+{
+    CHECK(!db->pipeline);
+    enum error_code code = pg_connect(db);
+    if (code)
+        return code;
+    if (!PQsendQuery(db->conn, sql))
+        return connection_lost(db, "execute");
+    db->statements++;
+    PGresult *result = read_result(db);
+    if (!result)
+        return connection_lost(db, "execute");
+    if (!result_ok(result))
+        return statement_failed(db, result, NULL);
+    PQclear(result);
+    return ERR_OK;
+}
+
+enum error_code pg_pipeline_begin(struct pg *db)
+{
+    CHECK(!db->pipeline && db->pending_count == 0);
+    enum error_code code = pg_connect(db);
+    if (code)
+        return code;
+    if (!PQenterPipelineMode(db->conn))
+        return connection_lost(db, "pipeline");
+    db->pipeline = true;
+    db->pipeline_code = ERR_OK;
+    return ERR_OK;
+}
+
+enum error_code pg_pipeline_sync(struct pg *db)
+{
+    if (!db->conn)
+        return ERR_DATABASE;
+    CHECK(db->pipeline);
+    if (!PQpipelineSync(db->conn))
+        return connection_lost(db, "pipeline sync");
+    return ERR_OK;
+}
+
+enum error_code pg_pipeline_end(struct pg *db)
+{
+    if (!db->conn)
+        return ERR_DATABASE;
+    CHECK(db->pipeline);
+    while (db->pending_count > 0) { /* what the caller did not read after a failure */
+        PGresult *result;
+        pg_query_result(db, &result);
+        PQclear(result);
+        if (!db->conn)
+            return ERR_DATABASE;
+    }
+    PGresult *sync = PQgetResult(db->conn);
+    ExecStatusType status = PQresultStatus(sync);
+    PQclear(sync);
+    if (status != PGRES_PIPELINE_SYNC || !PQexitPipelineMode(db->conn))
+        return connection_lost(db, "pipeline end");
+    db->pipeline = false;
+    return db->pipeline_code;
+}
+
+enum error_code pg_command_queue(struct pg *db, const char *sql)
+{
+    if (!db->conn)
+        return ERR_DATABASE;
+    CHECK(db->pipeline);
+    if (!PQsendQueryParams(db->conn, sql, 0, NULL, NULL, NULL, NULL, 1))
+        return connection_lost(db, sql);
+    pending_push(db, NULL, false);
+    db->statements++;
+    return ERR_OK;
+}
+
+enum error_code pg_command_fetch(struct pg *db)
+{
+    PGresult *result;
+    enum error_code code = pg_query_result(db, &result);
+    PQclear(result);
+    return code;
+}
+
+static void pause_before_retry(int attempt)
+{
+    uint32_t random;
+    CHECK(getrandom(&random, sizeof random, 0) == (ssize_t)sizeof random);
+    useconds_t most_us = 1000u << attempt;
+    usleep(random % most_us);
+}
+
+enum error_code pg_transaction(struct pg *db, pg_transaction_fn *fn, void *context)
+{
+    CHECK(!db->transaction && !db->pipeline);
+    bool reconnected = false;
+    enum error_code code = ERR_OK;
+    for (int attempt = 0; attempt < PG_TRANSACTION_ATTEMPTS; attempt++) {
+        code = pg_execute(db, "BEGIN");
+        if (!code) {
+            db->transaction = true;
+            code = fn(db, context);
+            db->transaction = false;
+            CHECK(!db->pipeline || !db->conn);
+            if (!code) {
+                code = pg_execute(db, "COMMIT");
+                if (code == ERR_DATABASE)
+                    return code; /* in doubt */
+            }
+        }
+        if (!code)
+            return ERR_OK;
+        if (code == ERR_DATABASE && !db->conn && !reconnected) {
+            reconnected = true;
+            continue;
+        }
+        if (db->conn) {
+            /* Keep the first error: ROLLBACK would overwrite nothing, but a failure of it closes the connection. */
+            struct error first = db->error;
+            if (pg_execute(db, "ROLLBACK"))
+                pg_disconnect(db);
+            db->error = first;
+        }
+        if (code != ERR_DATABASE_RETRY)
+            return code;
+        pause_before_retry(attempt);
+    }
+    return code == ERR_DATABASE_RETRY ? error_set(&db->error, ERR_OVERLOADED, "the transaction kept colliding with others")
+                                      : code;
+}
+
+struct pg_pool {
+    pthread_mutex_t lock;
+    pthread_cond_t free_one;
+    int size;
+    int free_count;
+    struct pg **free;
+};
+
+struct pg_pool *pg_pool_new(const char *url, const char *role, int size)
+{
+    struct pg_pool *pool = calloc(1, sizeof *pool);
+    CHECK(pool && size > 0);
+    pool->free = calloc((size_t)size, sizeof(struct pg *));
+    CHECK(pool->free);
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->free_one, NULL);
+    pool->size = pool->free_count = size;
+    for (int i = 0; i < size; i++)
+        pool->free[i] = pg_new(url, role, NULL);
+    return pool;
+}
+
+void pg_pool_free(struct pg_pool *pool)
+{
+    if (!pool)
+        return;
+    CHECK(pool->free_count == pool->size);
+    for (int i = 0; i < pool->size; i++)
+        pg_free(pool->free[i]);
+    free(pool->free);
+    pthread_mutex_destroy(&pool->lock);
+    pthread_cond_destroy(&pool->free_one);
+    free(pool);
+}
+
+struct pg *pg_pool_take(struct pg_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    while (pool->free_count == 0)
+        pthread_cond_wait(&pool->free_one, &pool->lock);
+    struct pg *db = pool->free[--pool->free_count];
+    pthread_mutex_unlock(&pool->lock);
+    return db;
+}
+
+void pg_pool_give(struct pg_pool *pool, struct pg *db)
+{
+    CHECK(!db->transaction && !db->pipeline);
+    pthread_mutex_lock(&pool->lock);
+    CHECK(pool->free_count < pool->size);
+    pool->free[pool->free_count++] = db;
+    pthread_cond_signal(&pool->free_one);
+    pthread_mutex_unlock(&pool->lock);
+}
