@@ -73,7 +73,7 @@ CREATE TABLE idempotency (
 );
 CREATE INDEX idempotency_created_at ON idempotency USING brin (created_at);
 
--- Events that have happened, written with the change that caused them. expanded_at: turned into tasks.
+-- Events that have happened, written with the change that caused them. expanded_at: turned into tasks, task_count of them.
 CREATE TABLE outbox (
     id           uuid        PRIMARY KEY,
     type         text        NOT NULL,
@@ -83,8 +83,10 @@ CREATE TABLE outbox (
     payload      text        NOT NULL,
     traceparent  text,
     created_at   timestamptz NOT NULL DEFAULT now(),
-    expanded_at  timestamptz
-);
+    expanded_at  timestamptz,
+    task_count   smallint,
+    CHECK ((expanded_at IS NULL) = (task_count IS NULL))
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_insert_scale_factor = 0.1);
 CREATE INDEX outbox_unexpanded ON outbox (id) WHERE expanded_at IS NULL;
 
 CREATE TABLE task (
@@ -105,11 +107,13 @@ CREATE TABLE task (
     created_at   timestamptz NOT NULL DEFAULT now(),
     finished_at  timestamptz,
     UNIQUE (event_id, name)
-);
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
 CREATE UNIQUE INDEX task_unique_key ON task (name, unique_key) WHERE state IN ('ready', 'running');
-CREATE INDEX task_due ON task (due_at) WHERE state = 'ready';
+CREATE INDEX task_due ON task (priority, due_at) WHERE state = 'ready';
+CREATE INDEX task_unpushed ON task (due_at) WHERE state = 'ready' AND pushed_at IS NULL;
+CREATE INDEX task_pushed ON task (priority, pushed_at) WHERE state = 'ready' AND pushed_at IS NOT NULL;
 CREATE INDEX task_lease ON task (lease_until) WHERE state = 'running';
-CREATE INDEX task_dead ON task (finished_at) WHERE state = 'dead';
+CREATE INDEX task_finished ON task (state, finished_at) WHERE state IN ('done', 'dead', 'discarded');
 
 CREATE TABLE schedule (
     name            text        PRIMARY KEY,
@@ -117,7 +121,8 @@ CREATE TABLE schedule (
     why             text        NOT NULL,
     paused          boolean     NOT NULL DEFAULT false,
     due_at          timestamptz NOT NULL DEFAULT now(),
-    last_started_at timestamptz
+    last_started_at timestamptz,
+    last_error      text -- of its last run; absent when that went well
 );
 
 -- What partners told us: stored before it is answered, processed once.
