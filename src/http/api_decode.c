@@ -1,0 +1,665 @@
+#include "http/api_decode.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/id.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* All array structs are {items, count}; this one stands for all of them, by memcpy. */
+struct any_array {
+    const void *items;
+    size_t count;
+};
+
+struct decoding {
+    struct arena *arena;
+    struct error *error;
+    bool failed;
+    char path[sizeof((struct error_field *)0)->field];
+    size_t path_len;
+};
+
+static void fault(struct decoding *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void fault(struct decoding *d, const char *format, ...)
+{
+    char reason[sizeof((struct error_field *)0)->reason];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(reason, sizeof reason, format, args);
+    va_end(args);
+    d->failed = true;
+    error_field_add(d->error, d->path_len ? d->path : "body", "%s", reason);
+}
+
+/* Paths grow by ".name" or "[index]" and are cut back to their former length; what does not fit is cut off.
+ */
+static size_t path_push(struct decoding *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static size_t path_push(struct decoding *d, const char *format, ...)
+{
+    size_t before = d->path_len;
+    va_list args;
+    va_start(args, format);
+    int wanted = vsnprintf(d->path + before, sizeof d->path - before, format, args);
+    va_end(args);
+    CHECK(wanted >= 0);
+    d->path_len += (size_t)wanted;
+    if (d->path_len >= sizeof d->path)
+        d->path_len = sizeof d->path - 1;
+    return before;
+}
+
+static void path_pop(struct decoding *d, size_t before)
+{
+    d->path_len = before;
+    d->path[before] = '\0';
+}
+
+/* ---- checks of texts ---- */
+
+static bool is_alnum(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* An address as shops take them: local part of printable ASCII without spaces and quotes, a domain of at
+ * least two labels (RFC 5321, 4.1.2 without quoted strings and address literals). */
+static bool is_email(struct str text)
+{
+    const char *at = text.len ? memchr(text.ptr, '@', text.len) : NULL;
+    if (!at || text.len > 254)
+        return false;
+    size_t local = (size_t)(at - text.ptr);
+    if (local == 0 || local > 64 || text.ptr[0] == '.' || at[-1] == '.')
+        return false;
+    for (size_t i = 0; i < local; i++)
+        if (!(is_alnum(text.ptr[i]) || memchr("!#$%&'*+/=?^_`{|}~-.", text.ptr[i], 20)) ||
+            (text.ptr[i] == '.' && text.ptr[i + 1] == '.'))
+            return false;
+    struct str domain = {at + 1, text.len - local - 1};
+    int labels = 0;
+    while (domain.ptr) {
+        struct str label = str_split(&domain, '.');
+        if (label.len == 0 || label.len > 63 || label.ptr[0] == '-' || label.ptr[label.len - 1] == '-')
+            return false;
+        for (size_t i = 0; i < label.len; i++)
+            if (!is_alnum(label.ptr[i]) && label.ptr[i] != '-')
+                return false;
+        labels++;
+    }
+    return labels >= 2;
+}
+
+/* scheme ":" and printable ASCII without what RFC 3986 leaves out. */
+static bool is_uri(struct str text)
+{
+    size_t i = 0;
+    while (i < text.len && (is_alnum(text.ptr[i]) || (i && memchr("+-.", text.ptr[i], 3))))
+        i++;
+    if (i == 0 || i + 1 >= text.len || text.ptr[i] != ':' || (text.ptr[0] >= '0' && text.ptr[0] <= '9'))
+        return false;
+    for (; i < text.len; i++)
+        if (text.ptr[i] <= ' ' || text.ptr[i] >= 0x7f || memchr("\"<>\\^`{|}", text.ptr[i], 9))
+            return false;
+    return true;
+}
+
+static bool has_format(enum api_format format, struct str text)
+{
+    struct uuid id;
+    switch (format) {
+    case API_FORMAT_EMAIL:
+        return is_email(text);
+    case API_FORMAT_URI:
+        return is_uri(text);
+    case API_FORMAT_UUID:
+        return text.len == 36 && uuid_parse(text, &id);
+    case API_FORMAT_NONE:
+        break;
+    }
+    return true;
+}
+
+static const char *format_name(enum api_format format)
+{
+    static const char *const names[] = {"", "an e-mail address", "a URI", "a UUID"};
+    return names[format];
+}
+
+static bool check_count(struct decoding *d, const struct api_schema *schema, int64_t count, const char *one,
+                        const char *many)
+{
+    if (count < schema->minimum)
+        fault(d, "has fewer than %lld %s", (long long)schema->minimum, schema->minimum == 1 ? one : many);
+    else if (count > schema->maximum)
+        fault(d, "has more than %lld %s", (long long)schema->maximum, schema->maximum == 1 ? one : many);
+    else
+        return true;
+    return false;
+}
+
+static void check_string(struct decoding *d, const struct api_schema *schema, struct str text)
+{
+    if (!check_count(d, schema, (int64_t)str_code_points(text), "character", "characters"))
+        return;
+    if (!has_format(schema->format, text))
+        fault(d, "is not %s", format_name(schema->format));
+    else if (schema->pattern && !api_pattern_matches(schema->pattern, text))
+        fault(d, "does not match the pattern %s", schema->pattern->source);
+}
+
+static void check_integer(struct decoding *d, const struct api_schema *schema, int64_t value)
+{
+    if (value < schema->minimum)
+        fault(d, "is less than %lld", (long long)schema->minimum);
+    else if (value > schema->maximum)
+        fault(d, "is greater than %lld", (long long)schema->maximum);
+    else if (schema->multiple_of && value % schema->multiple_of != 0)
+        fault(d, "is not a multiple of %lld", (long long)schema->multiple_of);
+}
+
+static void check_boolean(struct decoding *d, const struct api_schema *schema, bool value)
+{
+    if (value < schema->minimum || value > schema->maximum)
+        fault(d, "must be %s", schema->minimum ? "true" : "false");
+}
+
+int api_enum_parse(const char *const *names, size_t count, struct str text)
+{
+    for (size_t i = 0; i < count; i++)
+        if (str_equal(str_from(names[i]), text))
+            return (int)i + 1;
+    return 0;
+}
+
+/* What text alone can say: bodies' strings, and parameters of all places. */
+static void decode_text(struct decoding *d, const struct api_schema *schema, struct str text, void *out)
+{
+    if (schema->kind == API_KIND_STRING) {
+        check_string(d, schema, text);
+        *(struct str *)out = text;
+    } else if (schema->kind == API_KIND_ENUM) {
+        int value = api_enum_parse(schema->names, schema->member_count, text);
+        if (!value)
+            fault(d, "is not one of the values that the contract lists");
+        *(int *)out = value;
+    } else if (schema->kind == API_KIND_DATE_TIME) {
+        if (!clock_parse(text, (int64_t *)out))
+            fault(d, "is not a time as in RFC 3339");
+    } else {
+        CHECK(schema->kind == API_KIND_ID);
+        if (!id_parse_prefixed(text, schema->id_prefix, (struct uuid *)out))
+            fault(d, "is not an identifier of the form %s_ and 32 hex digits", schema->id_prefix);
+    }
+}
+
+static void set_default(const struct api_member *member, void *base)
+{
+    char *out = (char *)base + member->offset;
+    switch (member->schema->kind) {
+    case API_KIND_STRING:
+        *(struct str *)out = member->fallback->text;
+        break;
+    case API_KIND_INTEGER:
+        *(int64_t *)out = member->fallback->integer;
+        break;
+    case API_KIND_BOOLEAN:
+        *(bool *)out = member->fallback->integer != 0;
+        break;
+    case API_KIND_ENUM:
+        *(int *)out = (int)member->fallback->integer;
+        break;
+    case API_KIND_ARRAY: /* the empty one */
+    case API_KIND_DATE_TIME:
+    case API_KIND_ID:
+    case API_KIND_JSON:
+    case API_KIND_OBJECT:
+        break;
+    }
+}
+
+/* A member that was not sent: its default, has_… false, or a fault. */
+static void member_missing(struct decoding *d, const struct api_member *member, void *base)
+{
+    if (member->fallback)
+        set_default(member, base);
+    else if (member->has_offset < 0)
+        fault(d, "is required");
+}
+
+/* ---- JSON ---- */
+
+static void decode_node(struct decoding *d, const struct api_schema *schema, const json_t *json, void *out);
+
+static void decode_member(struct decoding *d, const struct api_member *member, const json_t *json, void *base)
+{
+    if (!json) {
+        member_missing(d, member, base);
+        return;
+    }
+    if (member->has_offset >= 0)
+        *((bool *)base + member->has_offset) = true;
+    if (json_is_null(json) && member->null_offset >= 0)
+        *((bool *)base + member->null_offset) = true;
+    else
+        decode_node(d, member->schema, json, (char *)base + member->offset);
+}
+
+static const struct api_member *member_named(const struct api_schema *schema, const char *name)
+{
+    for (size_t i = 0; i < schema->member_count; i++)
+        if (strcmp(schema->members[i].name, name) == 0)
+            return &schema->members[i];
+    return NULL;
+}
+
+static void decode_object(struct decoding *d, const struct api_schema *schema, const json_t *json, void *out)
+{
+    if (!json_is_object(json)) {
+        fault(d, "must be an object");
+        return;
+    }
+    if ((int64_t)json_object_size(json) < schema->minimum)
+        fault(d, "needs at least %lld of its members", (long long)schema->minimum);
+    for (void *at = json_object_iter((json_t *)json); at; at = json_object_iter_next((json_t *)json, at)) {
+        const char *name = json_object_iter_key(at);
+        if (!member_named(schema, name)) {
+            size_t before = path_push(d, "%s%s", d->path_len ? "." : "", name);
+            fault(d, "is not a member that the contract knows");
+            path_pop(d, before);
+        }
+    }
+    for (size_t i = 0; i < schema->member_count; i++) {
+        const struct api_member *member = &schema->members[i];
+        size_t before = path_push(d, "%s%s", d->path_len ? "." : "", member->name);
+        decode_member(d, member, json_object_get(json, member->name), out);
+        path_pop(d, before);
+    }
+}
+
+static void decode_array(struct decoding *d, const struct api_schema *schema, const json_t *json, void *out)
+{
+    if (!json_is_array(json)) {
+        fault(d, "must be an array");
+        return;
+    }
+    size_t count = json_array_size(json);
+    if (!check_count(d, schema, (int64_t)count, "item", "items"))
+        return;
+    char *items = arena_alloc(d->arena, schema->item_size * count + 1);
+    for (size_t i = 0; i < count; i++) {
+        size_t before = path_push(d, "[%zu]", i);
+        const json_t *item = json_array_get(json, i);
+        decode_node(d, schema->items, item, items + i * schema->item_size);
+        for (size_t earlier = 0; schema->unique_items && earlier < i; earlier++)
+            if (json_equal(json_array_get(json, earlier), item)) {
+                fault(d, "is there twice");
+                break;
+            }
+        path_pop(d, before);
+    }
+    struct any_array array = {items, count};
+    memcpy(out, &array, sizeof array);
+}
+
+static unsigned json_type_of(const json_t *json)
+{
+    switch (json_typeof(json)) {
+    case JSON_OBJECT:
+        return API_JSON_OBJECT;
+    case JSON_ARRAY:
+        return API_JSON_ARRAY;
+    case JSON_STRING:
+        return API_JSON_STRING;
+    case JSON_INTEGER:
+    case JSON_REAL:
+        return API_JSON_NUMBER;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        return API_JSON_BOOLEAN;
+    case JSON_NULL:
+        break;
+    }
+    return 0;
+}
+
+static void decode_free_json(struct decoding *d, const struct api_schema *schema, const json_t *json,
+                             void *out)
+{
+    unsigned type = json_type_of(json);
+    if (schema->json_types && !(schema->json_types & type)) {
+        fault(d, "has another type of JSON than the contract says");
+        return;
+    }
+    char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+    CHECK(text);
+    *(struct str *)out = arena_copy(d->arena, str_from(text));
+    free(text);
+}
+
+static void decode_node(struct decoding *d, const struct api_schema *schema, const json_t *json, void *out)
+{
+    switch (schema->kind) {
+    case API_KIND_STRING:
+    case API_KIND_ENUM:
+    case API_KIND_DATE_TIME:
+    case API_KIND_ID:
+        if (json_is_string(json)) {
+            struct str text = {json_string_value(json), json_string_length(json)};
+            decode_text(d, schema, arena_copy(d->arena, text), out);
+        } else {
+            fault(d, "must be a string");
+        }
+        break;
+    case API_KIND_INTEGER:
+        if (json_is_integer(json)) {
+            *(int64_t *)out = json_integer_value(json);
+            check_integer(d, schema, *(int64_t *)out);
+        } else {
+            fault(d, "must be an integer");
+        }
+        break;
+    case API_KIND_BOOLEAN:
+        if (json_is_boolean(json)) {
+            *(bool *)out = json_is_true(json);
+            check_boolean(d, schema, *(bool *)out);
+        } else {
+            fault(d, "must be true or false");
+        }
+        break;
+    case API_KIND_JSON:
+        decode_free_json(d, schema, json, out);
+        break;
+    case API_KIND_ARRAY:
+        decode_array(d, schema, json, out);
+        break;
+    case API_KIND_OBJECT:
+        decode_object(d, schema, json, out);
+        break;
+    }
+}
+
+/* Jansson's own limit is 2048 deep; this scan keeps the recursion of everybody behind it shallow. */
+static bool too_deep(struct str json)
+{
+    int depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < json.len; i++) {
+        char c = json.ptr[i];
+        if (in_string) {
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                in_string = false;
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '{' || c == '[') {
+            if (++depth > API_JSON_DEPTH_MAX)
+                return true;
+        } else if (c == '}' || c == ']') {
+            depth--;
+        }
+    }
+    return false;
+}
+
+static json_t *parse_json(struct str text, struct error *error)
+{
+    if (too_deep(text)) {
+        error_set(error, ERR_BAD_REQUEST, "The body is nested deeper than %d levels.", API_JSON_DEPTH_MAX);
+        return NULL;
+    }
+    json_error_t problem;
+    json_t *json =
+        json_loadb(text.ptr ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
+    if (!json)
+        error_set(error, ERR_BAD_REQUEST, "The body is not valid JSON: line %d, column %d: %s.", problem.line,
+                  problem.column, problem.text);
+    return json;
+}
+
+static bool finish(struct decoding *d)
+{
+    if (d->failed)
+        error_set(d->error, ERR_VALIDATION, "%s", "The request does not match the contract; see errors.");
+    return !d->failed;
+}
+
+bool api_decode_json(const struct api_schema *schema, struct str json, struct arena *arena, void *out,
+                     struct error *error)
+{
+    struct decoding d = {.arena = arena, .error = error};
+    json_t *root = parse_json(json, error);
+    if (!root)
+        return false;
+    decode_node(&d, schema, root, out);
+    json_decref(root);
+    return finish(&d);
+}
+
+/* ---- parameters ---- */
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+struct str api_percent_decode(struct arena *arena, struct str text, bool plus_is_space)
+{
+    if (text.len == 0)
+        return STR("");
+    bool plain = !memchr(text.ptr, '%', text.len) && !(plus_is_space && memchr(text.ptr, '+', text.len));
+    struct str decoded = text;
+    if (!plain) {
+        char *out = arena_bytes(arena, text.len);
+        decoded = (struct str){out, 0};
+        for (size_t i = 0; i < text.len; i++) {
+            char c = text.ptr[i];
+            if (c == '%') {
+                int high = i + 2 < text.len ? hex_digit(text.ptr[i + 1]) : -1;
+                int low = high >= 0 ? hex_digit(text.ptr[i + 2]) : -1;
+                if (low < 0)
+                    return STR_NONE;
+                c = (char)(high << 4 | low);
+                i += 2;
+            } else if (c == '+' && plus_is_space) {
+                c = ' ';
+            }
+            out[decoded.len++] = c;
+        }
+    }
+    return memchr(decoded.ptr, '\0', decoded.len) || !str_is_utf8(decoded) ? STR_NONE : decoded;
+}
+
+/* A value of a parameter, from text. */
+static void decode_scalar(struct decoding *d, const struct api_schema *schema, struct str text, void *out)
+{
+    if (schema->kind == API_KIND_INTEGER) {
+        if (str_to_int64(text, out))
+            check_integer(d, schema, *(int64_t *)out);
+        else
+            fault(d, "must be an integer");
+    } else if (schema->kind == API_KIND_BOOLEAN) {
+        *(bool *)out = str_equal(text, STR("true"));
+        if (*(bool *)out || str_equal(text, STR("false")))
+            check_boolean(d, schema, *(bool *)out);
+        else
+            fault(d, "must be true or false");
+    } else {
+        decode_text(d, schema, text, out);
+    }
+}
+
+struct query_field {
+    struct str name, value;
+    bool used;
+};
+
+static void mark_present(const struct api_member *member, void *base)
+{
+    if (member->has_offset >= 0)
+        *((bool *)base + member->has_offset) = true;
+}
+
+static void decode_query_array(struct decoding *d, const struct api_member *member,
+                               struct query_field *fields, size_t field_count, void *base)
+{
+    const struct api_schema *schema = member->schema;
+    char *items = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < field_count; i++) {
+        if (!str_equal(fields[i].name, str_from(member->name)))
+            continue;
+        fields[i].used = true;
+        if (!items)
+            items = arena_alloc(d->arena, schema->item_size * (field_count - i));
+        for (size_t earlier = 0; schema->unique_items && earlier < i; earlier++)
+            if (str_equal(fields[earlier].name, fields[i].name) &&
+                str_equal(fields[earlier].value, fields[i].value)) {
+                fault(d, "is given twice with the same value");
+                break;
+            }
+        size_t before = path_push(d, "[%zu]", count);
+        decode_scalar(d, schema->items, fields[i].value, items + count * schema->item_size);
+        path_pop(d, before);
+        count++;
+    }
+    if (!items) {
+        member_missing(d, member, base);
+        return;
+    }
+    mark_present(member, base);
+    check_count(d, schema, (int64_t)count, "value", "values");
+    struct any_array array = {items, count};
+    memcpy((char *)base + member->offset, &array, sizeof array);
+}
+
+static void decode_query_parameter(struct decoding *d, const struct api_member *member,
+                                   struct query_field *fields, size_t field_count, void *base)
+{
+    if (member->schema->kind == API_KIND_ARRAY) {
+        decode_query_array(d, member, fields, field_count, base);
+        return;
+    }
+    bool found = false;
+    for (size_t i = 0; i < field_count; i++) {
+        if (!str_equal(fields[i].name, str_from(member->name)))
+            continue;
+        fields[i].used = true;
+        if (found) {
+            fault(d, "is given more than once");
+            return;
+        }
+        found = true;
+        mark_present(member, base);
+        decode_scalar(d, member->schema, fields[i].value, (char *)base + member->offset);
+    }
+    if (!found)
+        member_missing(d, member, base);
+}
+
+static size_t split_query(struct decoding *d, struct str query, struct query_field *fields)
+{
+    size_t count = 0;
+    while (query.ptr) {
+        struct str value = str_split(&query, '&');
+        if (value.len == 0)
+            continue;
+        struct str name = str_split(&value, '=');
+        size_t before = path_push(d, "query");
+        if (count == API_QUERY_FIELDS_MAX) {
+            fault(d, "has more than %d parameters", API_QUERY_FIELDS_MAX);
+            path_pop(d, before);
+            break;
+        }
+        name = api_percent_decode(d->arena, name, true);
+        value = value.ptr ? api_percent_decode(d->arena, value, true) : STR("");
+        if (!name.ptr || !value.ptr)
+            fault(d, "is not percent-encoded UTF-8");
+        else
+            fields[count++] = (struct query_field){.name = name, .value = value};
+        path_pop(d, before);
+    }
+    return count;
+}
+
+static void decode_header(struct decoding *d, const struct api_member *member, const struct api_input *input,
+                          void *base)
+{
+    struct str text = input->header ? input->header(input->header_context, str_from(member->name)) : STR_NONE;
+    if (!text.ptr) {
+        member_missing(d, member, base);
+        return;
+    }
+    mark_present(member, base);
+    if (!str_is_utf8(text) || memchr(text.ptr, '\0', text.len))
+        fault(d, "is not UTF-8");
+    else
+        decode_scalar(d, member->schema, text, (char *)base + member->offset);
+}
+
+static void decode_parameters(struct decoding *d, const struct api_request_schema *schema,
+                              const struct api_input *input, void *base)
+{
+    struct query_field fields[API_QUERY_FIELDS_MAX];
+    size_t field_count = split_query(d, input->query, fields);
+    size_t path_index = 0;
+    for (size_t i = 0; i < schema->parameter_count; i++) {
+        const struct api_parameter *parameter = &schema->parameters[i];
+        const struct api_member *member = &parameter->member;
+        size_t before = path_push(d, "%s", member->name);
+        if (parameter->place == API_PLACE_PATH) {
+            CHECK(path_index < input->path_param_count);
+            decode_scalar(d, member->schema, input->path_params[path_index++], (char *)base + member->offset);
+        } else if (parameter->place == API_PLACE_QUERY) {
+            decode_query_parameter(d, member, fields, field_count, base);
+        } else {
+            decode_header(d, member, input, base);
+        }
+        path_pop(d, before);
+    }
+    for (size_t i = 0; i < field_count; i++)
+        if (!fields[i].used) {
+            size_t before = path_push(d, "%.*s", STR_ARG(fields[i].name));
+            fault(d, "is not a query parameter of this operation");
+            path_pop(d, before);
+        }
+}
+
+static bool decode_body(struct decoding *d, const struct api_member *body, struct str text, void *base)
+{
+    if (text.len == 0) {
+        member_missing(d, body, base);
+        return true;
+    }
+    json_t *json = parse_json(text, d->error);
+    if (!json)
+        return false;
+    decode_member(d, body, json, base);
+    json_decref(json);
+    return true;
+}
+
+bool api_decode(const struct api_request_schema *schema, const struct api_input *input, struct arena *arena,
+                void **out, struct error *error)
+{
+    struct decoding d = {.arena = arena, .error = error};
+    char *base = arena_alloc(arena, schema->size);
+    *out = base;
+    decode_parameters(&d, schema, input, base);
+    if (schema->raw_body_offset >= 0)
+        *(struct str *)(void *)(base + schema->raw_body_offset) = input->body;
+    else if (schema->body && !decode_body(&d, schema->body, input->body, base))
+        return false;
+    return finish(&d);
+}
