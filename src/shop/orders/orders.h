@@ -1,9 +1,12 @@
-/* Orders: life cycle, history, fulfilments. Owns orders, order_line, order_event, fulfilment. The state machine is one
- * table (order_transition_allowed); nobody else writes orders.state. Orders are placed by the checkout engine, through
- * the queue functions below; from then on everything happens by order_confirm, order_release and order_transition.
+/* Orders: life cycle, history, fulfilments. Owns orders, order_line, order_event, fulfilment. The state
+ * machine is one table (order_transition_allowed); nobody else writes orders.state. Orders are placed by the
+ * checkout engine, through the queue functions of orders.sql (order_insert_batch, order_line_insert_batch,
+ * order_event_insert_batch); from then on everything happens by order_confirm, order_release and
+ * order_transition.
  *
- * Locks are taken in this order everywhere, so that nothing deadlocks: order, ledger account, cart, stock rows by
- * (variant, location). Functions that say "in a transaction" need one open and leave it open. All block. */
+ * Locks are taken in this order everywhere, so that nothing deadlocks: order, ledger account, cart, stock
+ * rows by (variant, location). Functions that say "in a transaction" need one open and leave it open. All
+ * block. */
 #ifndef CATHAY_SHOP_ORDERS_ORDERS_H
 #define CATHAY_SHOP_ORDERS_ORDERS_H
 
@@ -27,8 +30,10 @@ enum order_state {
     ORDER_REFUNDED,
     ORDER_STATE_COUNT
 };
-const char *order_state_text(enum order_state state); /* as in the database and on the wire */
+/* Pure. As in the database and on the wire. */
+const char *order_state_text(enum order_state state);
 bool order_state_parse(struct str text, enum order_state *state);
+/* Pure. The state machine (ORD-1): the one place that says which steps there are. */
 bool order_transition_allowed(enum order_state from, enum order_state to);
 
 enum order_actor { ACTOR_CUSTOMER, ACTOR_STAFF, ACTOR_VENDOR, ACTOR_GATEWAY, ACTOR_CARRIER, ACTOR_SYSTEM };
@@ -49,39 +54,68 @@ struct order {
     int32_t sequence;
     struct money total, points_value, cash;
     struct points points, earn_points;
-    struct uuid hold_id; /* zero: no points held */
+    struct uuid hold_id; /* root of the newest hold; zero: the order takes no points */
     int32_t policy_version;
     int64_t expires_at_us; /* 0: does not expire */
 };
 
+/* The payload of the order's events as order_transition publishes it; the checkout engine publishes the same
+ * as "order.placed" (sequence 1, reason absent). In the arena. A JSON object: order_id, number, customer_id
+ * (wire identifiers), state, sequence, currency, cash_minor, points, reason where there is one. */
+struct str order_event_payload(struct arena *arena, const struct order *order, struct str reason);
+
 /* In a transaction: reads and locks (FOR NO KEY UPDATE). ERR_NOT_FOUND. */
 enum error_code order_lock(struct pg *db, struct arena *arena, struct order_id id, struct order *order);
 
-/* In a transaction, with the order locked: one step of the state machine. Writes orders.state and sequence, an order_event
- * and the outbox event "order.<state>" (payload: order_id, number, customer_id, state, sequence, currency, cash_minor,
- * points, reason) and updates *order. ERR_TRANSITION when the table refuses it. */
+/* In a transaction, with the order locked: one step of the state machine. Writes orders.state and sequence,
+ * an order_event and the outbox event "order.<state>" (payload: order_id, number, customer_id, state,
+ * sequence, currency, cash_minor, points, reason) and updates *order. ERR_TRANSITION when the table refuses
+ * it. To refunded: what was not shipped will not be: its fulfilments are cancelled and its stock is given
+ * back. */
 enum error_code order_transition(struct pg *db, struct arena *arena, struct order *order, enum order_state to,
                                  const struct order_cause *cause);
 
-/* In a transaction, with the order locked, from pending_payment: it is paid. Confirms its reservations, captures held
- * points, records what it will earn, makes its fulfilments (one per vendor and location), and moves it to confirmed. */
-enum error_code order_confirm(struct pg *db, struct arena *arena, struct order *order, const struct order_cause *cause);
+/* In a transaction, with the order locked, from pending_payment: it is paid. Confirms its reservations,
+ * captures held points, records what it will earn, makes its fulfilments (one per vendor and location), and
+ * moves it to confirmed. For an order that has been confirmed before nothing happens (ERR_OK), whatever came
+ * of it since; ERR_TRANSITION from payment_failed and expired (order_reacquire first) and from cancelled. */
+enum error_code order_confirm(struct pg *db, struct arena *arena, struct order *order,
+                              const struct order_cause *cause);
 
-/* In a transaction, with the order locked, from pending_payment (or confirmed/processing for a cancellation before
- * anything was shipped): gives stock and held points back and moves to payment_failed, expired or cancelled. */
+/* In a transaction, with the order locked, from pending_payment (or confirmed/processing for a cancellation
+ * before anything was shipped): gives stock and held points back, cancels fulfilments, and moves to
+ * payment_failed, expired or cancelled. Points that were captured and cash come back by a refund, not here.
+ * An order that is in that state already is left alone (ERR_OK). ERR_TRANSITION. */
 enum error_code order_release(struct pg *db, struct arena *arena, struct order *order, enum order_state to,
                               const struct order_cause *cause);
 
-/* In a transaction, with the order locked, from payment_failed or expired: reserves its lines and holds its points anew
- * (at the frozen prices) and moves back to pending_payment with a new time limit; for a shopper who tries again, and for
- * a success that came late. ERR_OUT_OF_STOCK, ERR_POINTS_SHORT: nothing changed. */
-enum error_code order_reacquire(struct pg *db, struct arena *arena, struct order *order, const struct order_cause *cause);
+/* In a transaction, with the order locked, from payment_failed or expired: reserves its lines and holds its
+ * points anew (at the frozen prices) and moves back to pending_payment with a new time limit; for a shopper
+ * who tries again, and for a success that came late. ERR_OUT_OF_STOCK, ERR_POINTS_SHORT: nothing changed, the
+ * transaction may go on. ERR_TRANSITION. */
+enum error_code order_reacquire(struct pg *db, struct arena *arena, struct order *order,
+                                const struct order_cause *cause);
 
-/* In a transaction, with the order locked: one fulfilment moved (by the carrier, the vendor or staff); the order follows:
- * processing when the first label is made, shipped when the first parcel is on its way (stock is consumed then), delivered
- * when all are. States that are behind the present one are ignored, so that late news does no harm. */
-enum fulfilment_state { FULFILMENT_PENDING, FULFILMENT_PROCESSING, FULFILMENT_SHIPPED, FULFILMENT_DELIVERED, FULFILMENT_RETURNED, FULFILMENT_CANCELLED };
-enum error_code order_fulfilment_advance(struct pg *db, struct arena *arena, struct order *order, int16_t fulfilment_no,
-                                         enum fulfilment_state to, const struct order_cause *cause);
+/* In a transaction, with the order locked: one fulfilment moved (by the carrier, the vendor or staff); the
+ * order follows: processing when the first label is made, shipped when the first parcel is on its way (stock
+ * is consumed then), delivered when all are. States that are behind the present one are ignored, so that late
+ * news does no harm. */
+enum fulfilment_state {
+    FULFILMENT_PENDING,
+    FULFILMENT_PROCESSING,
+    FULFILMENT_SHIPPED,
+    FULFILMENT_DELIVERED,
+    FULFILMENT_RETURNED,
+    FULFILMENT_CANCELLED,
+    FULFILMENT_STATE_COUNT
+};
+const char *fulfilment_state_text(enum fulfilment_state state);
+bool fulfilment_state_parse(struct str text, enum fulfilment_state *state);
+/* Pure. True when news of `to` moves a fulfilment that is in `from`; false: it is behind or comes too late.
+ */
+bool fulfilment_advances(enum fulfilment_state from, enum fulfilment_state to);
+enum error_code order_fulfilment_advance(struct pg *db, struct arena *arena, struct order *order,
+                                         int16_t fulfilment_no, enum fulfilment_state to,
+                                         const struct order_cause *cause);
 
 #endif

@@ -1,0 +1,88 @@
+-- What the checkout engine writes for a batch of orders, set-based; all in state pending_payment, with one time limit.
+-- Arrays run in parallel, one item an order. The result has one row an order, in no promised order.
+-- name: order_insert_batch(ids order_id[], customer_ids user_id[], currencies text[], subtotal_minors int8[], total_minors int8[],
+-- points int8[], points_value_minors int8[], cash_minors int8[], earn_points int8[], hold_ids uuid?[], policy_versions int4[],
+-- addresses text[], cart_ids uuid?[], expires_at timestamptz) :many
+-- returns: id order_id, number int8
+INSERT INTO orders (id, customer_id, state, sequence, currency, subtotal_minor, total_minor, points, points_value_minor,
+                    cash_minor, earn_points, hold_id, policy_version, address, cart_id, expires_at)
+SELECT u.id, u.customer_id, 'pending_payment', 1, u.currency, u.subtotal_minor, u.total_minor, u.points, u.points_value_minor,
+       u.cash_minor, u.earn_points, u.hold_id, u.policy_version, u.address, u.cart_id, :expires_at::timestamptz
+FROM unnest(:ids::uuid[], :customer_ids::uuid[], :currencies::text[], :subtotal_minors::int8[], :total_minors::int8[],
+            :points::int8[], :points_value_minors::int8[], :cash_minors::int8[], :earn_points::int8[], :hold_ids::uuid[],
+            :policy_versions::int4[], :addresses::text[], :cart_ids::uuid[])
+     AS u(id, customer_id, currency, subtotal_minor, total_minor, points, points_value_minor, cash_minor, earn_points, hold_id,
+          policy_version, address, cart_id)
+RETURNING id, number;
+
+-- The lines of a batch of orders, one item a line.
+-- name: order_line_insert_batch(order_ids order_id[], line_nos int2[], product_ids product_id[], variant_ids variant_id[],
+-- vendor_ids vendor_id[], skus text[], titles text[], quantities int4[], unit_price_minors int8[], total_minors int8[],
+-- points int8[], points_value_minors int8[], cash_minors int8[]) :exec
+INSERT INTO order_line (order_id, line_no, product_id, variant_id, vendor_id, sku, title, quantity, unit_price_minor,
+                        total_minor, points, points_value_minor, cash_minor)
+SELECT *
+FROM unnest(:order_ids::uuid[], :line_nos::int2[], :product_ids::uuid[], :variant_ids::uuid[], :vendor_ids::uuid[],
+            :skus::text[], :titles::text[], :quantities::int4[], :unit_price_minors::int8[], :total_minors::int8[],
+            :points::int8[], :points_value_minors::int8[], :cash_minors::int8[]);
+
+-- The first line of the history of a batch of orders: placed by their customers.
+-- name: order_event_insert_batch(order_ids order_id[], customer_ids user_id[]) :exec
+INSERT INTO order_event (order_id, sequence, from_state, to_state, actor, actor_id)
+SELECT u.order_id, 1, NULL, 'pending_payment', 'customer', u.customer_id
+FROM unnest(:order_ids::uuid[], :customer_ids::uuid[]) AS u(order_id, customer_id);
+
+-- name: order_lock_row(order_id order_id) :one
+-- returns: number int8, customer_id user_id, state text, sequence int4, currency text, total_minor int8, points int8,
+-- points_value_minor int8, cash_minor int8, earn_points int8, hold_id uuid?, policy_version int4, expires_at timestamptz?
+SELECT number, customer_id, state, sequence, currency, total_minor, points, points_value_minor, cash_minor, earn_points,
+       hold_id, policy_version, expires_at
+FROM orders WHERE id = :order_id
+FOR NO KEY UPDATE;
+
+-- One step, in one statement: the order and its history. No row affected: somebody else has moved it, which the lock excludes.
+-- name: order_step(order_id order_id, from_state text, to_state text, sequence int4, actor text, actor_id uuid?, reason text?) :exec
+WITH moved AS (
+    UPDATE orders SET state = :to_state, sequence = :sequence, updated_at = now()
+    WHERE id = :order_id AND state = :from_state AND sequence = :sequence - 1
+    RETURNING id
+)
+INSERT INTO order_event (order_id, sequence, from_state, to_state, actor, actor_id, reason)
+SELECT id, :sequence, :from_state, :to_state, :actor, :actor_id, :reason FROM moved;
+
+-- name: order_hold_set(order_id order_id, hold_id uuid?, expires_at timestamptz) :exec
+UPDATE orders SET hold_id = :hold_id, expires_at = :expires_at WHERE id = :order_id;
+
+-- One fulfilment for each vendor and location that sends something of the order. Its identifier is a fresh one with the
+-- number in its last bytes. Repeating it changes nothing.
+-- name: fulfilment_insert(order_id order_id, fresh_id uuid) :exec
+INSERT INTO fulfilment (order_id, number, id, vendor_id, location_id)
+SELECT :order_id, p.number, overlay(:fresh_id::uuid::text placing lpad(to_hex(p.number), 4, '0') FROM 33)::uuid, p.vendor_id, p.location_id
+FROM (
+    SELECT row_number() OVER (ORDER BY l.vendor_id, r.location_id) AS number, l.vendor_id, r.location_id
+    FROM reservation r
+    JOIN order_line l ON l.order_id = r.order_id AND l.line_no = r.line_no
+    WHERE r.order_id = :order_id AND r.state IN ('held', 'confirmed')
+    GROUP BY l.vendor_id, r.location_id
+) p
+ON CONFLICT DO NOTHING;
+
+-- name: fulfilment_states(order_id order_id) :many
+-- returns: number int2, id fulfilment_id, vendor_id vendor_id, location_id location_id, state text
+SELECT number, id, vendor_id, location_id, state FROM fulfilment WHERE order_id = :order_id ORDER BY number;
+
+-- name: fulfilment_state_set(order_id order_id, number int2, state text) :exec
+UPDATE fulfilment SET state = :state, updated_at = now() WHERE order_id = :order_id AND number = :number;
+
+-- What has not left yet will not leave.
+-- name: fulfilment_cancel_unsent(order_id order_id) :exec
+UPDATE fulfilment SET state = 'cancelled', updated_at = now()
+WHERE order_id = :order_id AND state IN ('pending', 'processing');
+
+-- Orders whose time to pay is over, oldest first.
+-- name: order_expired_list(most int8) :many
+-- returns: id order_id
+SELECT id FROM orders
+WHERE state = 'pending_payment' AND expires_at < now()
+ORDER BY expires_at
+LIMIT :most;
