@@ -86,7 +86,7 @@ CREATE TABLE miles_rate (
     PRIMARY KEY (version, currency)
 );
 
--- 100 miles = HK$10.00 = US$1.28; one mile for every HK$4 or US$0.50 in cash; up to 90 % of an order, in steps of 100.
+-- 100 miles = HK$10.00 = US$1.28; one mile for every HK$4 or US$0.50 in cash; up to all of an order, in steps of 100.
 INSERT INTO miles_policy (version, minimum_points, step_points, maximum_share, return_window_days)
-VALUES (1, 500, 100, 9000, 14);
+VALUES (1, 500, 100, 10000, 14);
 INSERT INTO miles_rate VALUES (1, 'HKD', 100, 1000, 400, 1), (1, 'USD', 100, 128, 50, 1);

@@ -26,6 +26,9 @@ struct miles_policy {
 
 enum miles_tender { TENDER_ANY, TENDER_POINTS_ONLY, TENDER_CASH_ONLY };
 
+/* The most lines that one order has. */
+#define MILES_LINES_MAX 100
+
 /* A line as the split sees it. */
 struct miles_line {
     int64_t total_minor;
@@ -56,7 +59,7 @@ void miles_split(const struct miles_policy *policy, const struct miles_quote *qu
 /* Pure. Points that this much cash earns, rounded down. */
 int64_t miles_earned(const struct miles_policy *policy, int64_t cash_minor);
 
-/* The policy in force; ERR_NOT_FOUND where the currency has no rate. Cached in the process for some seconds. */
+/* The policy in force; ERR_NOT_FOUND where the currency has no rate. Needs no transaction. */
 enum error_code miles_policy_in_force(struct pg *db, struct arena *arena, struct currency currency, struct miles_policy *policy);
 
 struct loyalty_balance {
@@ -70,6 +73,12 @@ enum error_code loyalty_account_ensure(struct pg *db, struct arena *arena, struc
 /* Posts points from `issued` to the customer (demo, campaigns, staff: kind grant). */
 enum error_code loyalty_grant(struct pg *db, struct arena *arena, struct user_id user_id, int64_t points, struct str reason,
                               struct uuid actor_id);
+
+/* Staff add or take points (kind adjust); points is signed, not 0. ERR_POINTS_SHORT. */
+enum error_code loyalty_adjust(struct pg *db, struct arena *arena, struct user_id user_id, int64_t points, struct str reason,
+                               struct uuid actor_id, struct uuid *root_id);
+/* Posts the opposite of a transfer that was posted; once: ERR_CONFLICT the second time, ERR_NOT_FOUND, ERR_POINTS_SHORT. */
+enum error_code loyalty_reverse(struct pg *db, struct arena *arena, struct uuid root_id, struct str reason, struct uuid actor_id);
 
 /* Holds: pending transfer customer → redeemed; root_id is made here. ERR_POINTS_SHORT. */
 enum error_code loyalty_hold(struct pg *db, struct arena *arena, struct user_id user_id, int64_t points, struct order_id order_id,
