@@ -87,7 +87,8 @@ struct str arena_copy(struct arena *arena, struct str s)
 {
     if (!s.ptr)
         return STR_NONE;
-    char *copy = arena_bytes(arena, s.len + 1); /* one more, so that an empty string has an address of its own */
+    char *copy =
+        arena_bytes(arena, s.len + 1); /* one more, so that an empty string has an address of its own */
     memcpy(copy, s.ptr, s.len);
     copy[s.len] = '\0';
     return (struct str){copy, s.len};

@@ -1,6 +1,6 @@
-/* Arena: memory that is freed all at once. Lifetimes are process > worker > request > transaction, each with an
- * arena of its own. One thread at a time. Allocation never returns NULL: past the arena's maximum, which is a bug or
- * an input that a limit should have refused, the process stops. */
+/* Arena: memory that is freed all at once. Lifetimes are process > worker > request > transaction, each with
+ * an arena of its own. One thread at a time. Allocation never returns NULL: past the arena's maximum, which
+ * is a bug or an input that a limit should have refused, the process stops. */
 #ifndef CATHAY_BASE_ARENA_H
 #define CATHAY_BASE_ARENA_H
 

@@ -1,5 +1,6 @@
-/* Growing text with a named maximum. Past the maximum nothing more is written and `overflow` is set: whoever uses the
- * text checks it once, at the end. The bytes are malloc'ed and belong to the buffer. One thread at a time. */
+/* Growing text with a named maximum. Past the maximum nothing more is written and `overflow` is set: whoever
+ * uses the text checks it once, at the end. The bytes are malloc'ed and belong to the buffer. One thread at a
+ * time. */
 #ifndef CATHAY_BASE_BUF_H
 #define CATHAY_BASE_BUF_H
 
@@ -37,7 +38,8 @@ void buf_int(struct buf *buf, int64_t value);
 void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 #define BUF_LITERAL(buf, literal) buf_append((buf), STR(literal))
 
-/* JSON (RFC 8259): a quoted, escaped string; bytes that are not UTF-8 become U+FFFD. null for an absent string. */
+/* JSON (RFC 8259): a quoted, escaped string; bytes that are not UTF-8 become U+FFFD. null for an absent
+ * string. */
 void buf_json_str(struct buf *buf, struct str s);
 /* HTML text or attribute value, the five special characters as references. */
 void buf_html(struct buf *buf, struct str s);

@@ -12,7 +12,9 @@ void check_context_set(const char *what)
 
 void check_failed(const char *condition, const char *file, int line)
 {
-    fprintf(stderr, "{\"level\":\"fatal\",\"message\":\"check failed\",\"condition\":\"%s\",\"at\":\"%s:%d\",\"doing\":\"%s\"}\n",
+    fprintf(stderr,
+            "{\"level\":\"fatal\",\"message\":\"check "
+            "failed\",\"condition\":\"%s\",\"at\":\"%s:%d\",\"doing\":\"%s\"}\n",
             condition, file, line, context ? context : "");
     abort();
 }

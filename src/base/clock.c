@@ -33,8 +33,9 @@ size_t clock_format(int64_t time_us, char out[CLOCK_TEXT_MAX])
 {
     int64_t fraction;
     struct tm tm = calendar(time_us, &fraction);
-    int len = snprintf(out, CLOCK_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", (tm.tm_year + 1900) % 10000, tm.tm_mon + 1,
-                       tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)fraction);
+    int len =
+        snprintf(out, CLOCK_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", (tm.tm_year + 1900) % 10000,
+                 tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)fraction);
     return (size_t)len;
 }
 
@@ -46,8 +47,9 @@ void clock_format_http(int64_t time_us, char out[30])
     int64_t fraction;
     struct tm tm = calendar(time_us, &fraction);
     char text[48];
-    snprintf(text, sizeof text, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday % 7], tm.tm_mday % 100, months[tm.tm_mon % 12],
-             (tm.tm_year + 1900) % 10000, tm.tm_hour % 100, tm.tm_min % 100, tm.tm_sec % 100);
+    snprintf(text, sizeof text, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday % 7], tm.tm_mday % 100,
+             months[tm.tm_mon % 12], (tm.tm_year + 1900) % 10000, tm.tm_hour % 100, tm.tm_min % 100,
+             tm.tm_sec % 100);
     memcpy(out, text, 29);
     out[29] = '\0';
 }
@@ -95,8 +97,9 @@ bool clock_parse(struct str text, int64_t *time_us)
     size_t at = 0;
     struct tm tm = {0};
     int year = digits(text, &at, 4);
-    if (year < 0 || !literal(text, &at, '-') || (tm.tm_mon = digits(text, &at, 2) - 1) < 0 || tm.tm_mon > 11 ||
-        !literal(text, &at, '-') || (tm.tm_mday = digits(text, &at, 2)) < 1 || tm.tm_mday > 31)
+    if (year < 0 || !literal(text, &at, '-') || (tm.tm_mon = digits(text, &at, 2) - 1) < 0 ||
+        tm.tm_mon > 11 || !literal(text, &at, '-') || (tm.tm_mday = digits(text, &at, 2)) < 1 ||
+        tm.tm_mday > 31)
         return false;
     if (!literal(text, &at, 'T') && !literal(text, &at, 't'))
         return false;

@@ -1,4 +1,5 @@
-/* Time. Wall time is microseconds since 1970 UTC; monotonic time is for measuring and deadlines. Text is RFC 3339. */
+/* Time. Wall time is microseconds since 1970 UTC; monotonic time is for measuring and deadlines. Text is RFC
+ * 3339. */
 #ifndef CATHAY_BASE_CLOCK_H
 #define CATHAY_BASE_CLOCK_H
 

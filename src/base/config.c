@@ -53,7 +53,8 @@ static void variable_name(const struct setting *setting, char out[VARIABLE_MAX])
         *c = (char)toupper((unsigned char)*c);
 }
 
-static enum error_code read_file(const char *variable, const char *path, char out[VALUE_MAX], struct error *error)
+static enum error_code read_file(const char *variable, const char *path, char out[VALUE_MAX],
+                                 struct error *error)
 {
     FILE *file = fopen(path, "re");
     if (!file)
@@ -66,8 +67,8 @@ static enum error_code read_file(const char *variable, const char *path, char ou
     return ERR_OK;
 }
 
-static enum error_code assign(struct setting *setting, const char *variable, const char *value, const char *source,
-                              struct error *error)
+static enum error_code assign(struct setting *setting, const char *variable, const char *value,
+                              const char *source, struct error *error)
 {
     setting->source = source;
     if (setting->kind != KIND_INT) {
@@ -76,7 +77,8 @@ static enum error_code assign(struct setting *setting, const char *variable, con
         return ERR_OK;
     }
     if (!str_to_int64(str_from(value), setting->number))
-        return error_set(error, ERR_VALIDATION, "%s: \"%s\" is not a whole number (%s)", variable, value, setting->unit);
+        return error_set(error, ERR_VALIDATION, "%s: \"%s\" is not a whole number (%s)", variable, value,
+                         setting->unit);
     if (*setting->number < setting->least || *setting->number > setting->most)
         return error_set(error, ERR_VALIDATION, "%s: %s is outside %lld to %lld %s", variable, value,
                          (long long)setting->least, (long long)setting->most, setting->unit);
@@ -115,8 +117,8 @@ static enum error_code refuse_unknown(struct error *error)
             known = str_equal(name, str_from(variable));
         }
         if (!known)
-            return error_set(error, ERR_VALIDATION, "%.*s: there is no such setting; `cathay config` lists them",
-                             STR_ARG(name));
+            return error_set(error, ERR_VALIDATION,
+                             "%.*s: there is no such setting; `cathay config` lists them", STR_ARG(name));
     }
     return ERR_OK;
 }

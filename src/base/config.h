@@ -1,5 +1,5 @@
-/* Configuration from the environment: one table (settings.def) gives name, unit, limits and help. Read once at the
- * start; constant afterwards, so any thread may read it. */
+/* Configuration from the environment: one table (settings.def) gives name, unit, limits and help. Read once
+ * at the start; constant afterwards, so any thread may read it. */
 #ifndef CATHAY_BASE_CONFIG_H
 #define CATHAY_BASE_CONFIG_H
 

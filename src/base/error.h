@@ -1,6 +1,6 @@
-/* Errors. Functions return a code; what a person needs beyond it (detail, hint, fields) is written into a struct error
- * that the caller passes. Three classes: the client's fault (4xx: reply), the environment (5xx: retry or degrade), our
- * bug (CHECK). */
+/* Errors. Functions return a code; what a person needs beyond it (detail, hint, fields) is written into a
+ * struct error that the caller passes. Three classes: the client's fault (4xx: reply), the environment (5xx:
+ * retry or degrade), our bug (CHECK). */
 #ifndef CATHAY_BASE_ERROR_H
 #define CATHAY_BASE_ERROR_H
 
@@ -23,8 +23,8 @@ struct error_field {
 struct error {
     enum error_code code;
     char detail[256];
-    char hint[160];     /* for logs and command lines: what to do about it; never sent to clients */
-    char sqlstate[6];   /* of the statement that failed, else "" */
+    char hint[160];   /* for logs and command lines: what to do about it; never sent to clients */
+    char sqlstate[6]; /* of the statement that failed, else "" */
     char constraint[64];
     int64_t retry_after_s;
     size_t field_count;
@@ -35,8 +35,8 @@ int error_status(enum error_code code);
 const char *error_text(enum error_code code); /* the stable code on the wire */
 const char *error_title(enum error_code code);
 
-/* Sets code and detail (what no longer fits is cut off) and returns the code, so that `return error_set(…)` reads well.
- * error may be NULL. */
+/* Sets code and detail (what no longer fits is cut off) and returns the code, so that `return error_set(…)`
+ * reads well. error may be NULL. */
 enum error_code error_set(struct error *error, enum error_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Adds a field; past ERROR_FIELDS_MAX it is dropped. */

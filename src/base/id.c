@@ -28,8 +28,8 @@ static void put_time(struct uuid *id, uint64_t ms)
         id->bytes[i] = (uint8_t)(ms >> (40 - 8 * i));
 }
 
-/* Sub-millisecond order: the 12 bits after the version count up within one millisecond of one thread (RFC 9562, 6.2,
- * method 1), starting at a random value with its top bit clear. */
+/* Sub-millisecond order: the 12 bits after the version count up within one millisecond of one thread (RFC
+ * 9562, 6.2, method 1), starting at a random value with its top bit clear. */
 struct uuid uuid_new(void)
 {
     static _Thread_local uint64_t last_ms;
@@ -92,7 +92,10 @@ void uuid_hex(struct uuid id, char out[32])
 
 static int hex_value(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 bool uuid_parse(struct str text, struct uuid *id)

@@ -1,6 +1,6 @@
-/* Identifiers. Every entity has a UUIDv7 (RFC 9562): sortable by time, 74 random bits from the kernel's generator, so
- * nobody guesses one. Ids of different things are different C types; on the wire an id is its kind's prefix, an
- * underscore and 32 hex digits. Thread-safe; nothing blocks. */
+/* Identifiers. Every entity has a UUIDv7 (RFC 9562): sortable by time, 74 random bits from the kernel's
+ * generator, so nobody guesses one. Ids of different things are different C types; on the wire an id is its
+ * kind's prefix, an underscore and 32 hex digits. Thread-safe; nothing blocks. */
 #ifndef CATHAY_BASE_ID_H
 #define CATHAY_BASE_ID_H
 
@@ -45,7 +45,8 @@ bool uuid_parse(struct str text, struct uuid *id);
 size_t id_format(struct uuid id, const char *prefix, char out[ID_TEXT_MAX]);
 bool id_parse_prefixed(struct str text, const char *prefix, struct uuid *id);
 
-/* struct order_id, struct order_id_array, order_id_new(), order_id_text(id, out), order_id_parse(text, &id) … */
+/* struct order_id, struct order_id_array, order_id_new(), order_id_text(id, out), order_id_parse(text, &id) …
+ */
 #define ID_KIND(name, prefix)                                                                                \
     struct name##_id {                                                                                       \
         struct uuid uuid;                                                                                    \

@@ -26,7 +26,10 @@ static struct {
     enum log_level least;
     int64_t dropped;
     int64_t dropped_told;
-} state = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .fd = STDERR_FILENO, .least = LOG_INFO};
+} state = {.lock = PTHREAD_MUTEX_INITIALIZER,
+           .wake = PTHREAD_COND_INITIALIZER,
+           .fd = STDERR_FILENO,
+           .least = LOG_INFO};
 
 static _Thread_local struct str context_request_id, context_traceparent;
 

@@ -1,7 +1,7 @@
-/* Logs: one JSON object a line on standard error, or the file given. No personal data: ids, codes, counts, times.
- * Lines are handed to a writer thread through a bounded buffer, so that a slow disk never stops an event loop; when the
- * buffer is full lines are dropped and counted, and the count is logged. Before log_start and after log_stop lines are
- * written directly. Thread-safe. */
+/* Logs: one JSON object a line on standard error, or the file given. No personal data: ids, codes, counts,
+ * times. Lines are handed to a writer thread through a bounded buffer, so that a slow disk never stops an
+ * event loop; when the buffer is full lines are dropped and counted, and the count is logged. Before
+ * log_start and after log_stop lines are written directly. Thread-safe. */
 #ifndef CATHAY_BASE_LOG_H
 #define CATHAY_BASE_LOG_H
 
@@ -15,12 +15,13 @@ void log_stop(void);
 bool log_level_parse(struct str text, enum log_level *level);
 bool log_enabled(enum log_level level);
 
-/* The trace that this thread's lines carry: request or task id and traceparent. Pointers stay valid until cleared. */
+/* The trace that this thread's lines carry: request or task id and traceparent. Pointers stay valid until
+ * cleared. */
 void log_context_set(struct str request_id, struct str traceparent);
 void log_context_clear(void);
 
-/* log_write(LOG_INFO, "order placed", "\"order\":\"%s\",\"lines\":%d", id, n): fields is a printf format that yields JSON
- * members, or NULL. */
+/* log_write(LOG_INFO, "order placed", "\"order\":\"%s\",\"lines\":%d", id, n): fields is a printf format that
+ * yields JSON members, or NULL. */
 void log_write(enum log_level level, const char *message, const char *fields, ...)
     __attribute__((format(printf, 3, 4)));
 /* A line that is already JSON, without its newline: the access log. */

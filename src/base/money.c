@@ -104,9 +104,9 @@ void split_by_weight(int64_t total, const int64_t *weights, size_t count, int64_
         parts[i] = sum > 0 ? (int64_t)((wide)total * weights[i] / sum) : 0;
         left -= parts[i];
     }
-    /* Fewer units are left than there are parts; each goes to the largest remainder that has not got one. Counts are
-     * order lines, at most a hundred, so the square loop costs nothing. A part that got one is marked by comparing it
-     * with its floor. */
+    /* Fewer units are left than there are parts; each goes to the largest remainder that has not got one.
+     * Counts are order lines, at most a hundred, so the square loop costs nothing. A part that got one is
+     * marked by comparing it with its floor. */
     for (; left > 0; left--) {
         size_t best = count;
         wide best_remainder = -1;

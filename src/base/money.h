@@ -1,6 +1,6 @@
-/* Money and points: integers in their smallest unit, never floating point. The two are different types, and money of
- * two currencies does not mix. Arithmetic is checked: an overflow or a mixed currency is a bug and stops the process;
- * amounts from outside are bounded by the contract long before that. */
+/* Money and points: integers in their smallest unit, never floating point. The two are different types, and
+ * money of two currencies does not mix. Arithmetic is checked: an overflow or a mixed currency is a bug and
+ * stops the process; amounts from outside are bounded by the contract long before that. */
 #ifndef CATHAY_BASE_MONEY_H
 #define CATHAY_BASE_MONEY_H
 
@@ -38,15 +38,15 @@ struct points points_of(int64_t count);
 struct points points_add(struct points a, struct points b);
 struct points points_subtract(struct points a, struct points b);
 
-/* The two roundings of the shop. value * numerator / denominator, towards zero; and to the nearest, halves away from zero.
- * value >= 0, numerator >= 0, denominator > 0. */
+/* The two roundings of the shop. value * numerator / denominator, towards zero; and to the nearest, halves
+ * away from zero. value >= 0, numerator >= 0, denominator > 0. */
 int64_t ratio_floor(int64_t value, int64_t numerator, int64_t denominator);
 int64_t ratio_round(int64_t value, int64_t numerator, int64_t denominator);
 int64_t ratio_ceil(int64_t value, int64_t numerator, int64_t denominator);
 
-/* Splits `total` over `count` weights so that the parts add up to it exactly (largest remainder; of equal remainders
- * the earlier part gains). Weights are >= 0; if all are zero, all of the total must be zero too. A part never exceeds its
- * weight when total <= the sum of the weights. */
+/* Splits `total` over `count` weights so that the parts add up to it exactly (largest remainder; of equal
+ * remainders the earlier part gains). Weights are >= 0; if all are zero, all of the total must be zero too. A
+ * part never exceeds its weight when total <= the sum of the weights. */
 void split_by_weight(int64_t total, const int64_t *weights, size_t count, int64_t *parts);
 
 #endif

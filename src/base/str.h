@@ -1,5 +1,5 @@
-/* Strings are a pointer and a length, not terminated; the bytes belong to whoever made them (an arena, mostly).
- * {NULL, 0} stands for "absent" where that differs from empty. Nothing here blocks or fails. */
+/* Strings are a pointer and a length, not terminated; the bytes belong to whoever made them (an arena,
+ * mostly). {NULL, 0} stands for "absent" where that differs from empty. Nothing here blocks or fails. */
 #ifndef CATHAY_BASE_STR_H
 #define CATHAY_BASE_STR_H
 
@@ -39,7 +39,8 @@ bool str_starts_with(struct str s, struct str prefix);
 bool str_ends_with(struct str s, struct str suffix);
 /* Spaces and tabs off both ends. */
 struct str str_trim(struct str s);
-/* The part before the first `separator`; the rest stays in *s, without the separator. *s is STR_NONE at the end. */
+/* The part before the first `separator`; the rest stays in *s, without the separator. *s is STR_NONE at the
+ * end. */
 struct str str_split(struct str *s, char separator);
 /* Decimal digits with an optional minus; false on anything else and on overflow. */
 bool str_to_int64(struct str s, int64_t *value);

@@ -1,5 +1,5 @@
-/* A connection remembers which statements it has prepared in a bitmap by slot; a slot is a statement's number within
- * the process, given when it is first used anywhere. Reconnecting clears the bitmap. */
+/* A connection remembers which statements it has prepared in a bitmap by slot; a slot is a statement's number
+ * within the process, given when it is first used anywhere. Reconnecting clears the bitmap. */
 #include "pg/pg.h"
 
 #include "base/check.h"
@@ -26,8 +26,8 @@ struct pg {
     bool pipeline;
     bool pipeline_failed;
     enum error_code pipeline_code;
-    /* For each statement sent in the pipeline: how many results come before its own (a Parse that was sent ahead),
-     * and what it is, for error messages. */
+    /* For each statement sent in the pipeline: how many results come before its own (a Parse that was sent
+     * ahead), and what it is, for error messages. */
     struct {
         bool prepare_first;
         const struct pg_statement *statement;
@@ -114,11 +114,13 @@ PGconn *pg_raw(struct pg *db)
 static enum error_code connection_lost(struct pg *db, const char *during)
 {
     error_clear(&db->error);
-    error_set(&db->error, ERR_DATABASE, "%s: %.180s", during, db->conn ? PQerrorMessage(db->conn) : "not connected");
+    error_set(&db->error, ERR_DATABASE, "%s: %.180s", during,
+              db->conn ? PQerrorMessage(db->conn) : "not connected");
     for (char *c = db->error.detail; *c; c++)
         if (*c == '\n' || *c == '"' || *c == '\\')
             *c = ' ';
-    log_write(LOG_WARN, "database connection lost", "\"role\":\"%s\",\"detail\":\"%s\"", db->role, db->error.detail);
+    log_write(LOG_WARN, "database connection lost", "\"role\":\"%s\",\"detail\":\"%s\"", db->role,
+              db->error.detail);
     pg_disconnect(db);
     return ERR_DATABASE;
 }
@@ -127,7 +129,8 @@ enum error_code pg_connect(struct pg *db)
 {
     if (db->conn)
         return ERR_OK;
-    const char *keys[] = {"dbname", "application_name", "connect_timeout", "client_encoding", "options", NULL};
+    const char *keys[] = {"dbname",          "application_name", "connect_timeout",
+                          "client_encoding", "options",          NULL};
     const char *values[] = {db->url, db->role, "5", "UTF8", "-c timezone=UTC", NULL};
     db->conn = PQconnectdbParams(keys, values, 1);
     if (PQstatus(db->conn) != CONNECTION_OK)
@@ -148,7 +151,8 @@ static enum error_code classify(const char *sqlstate)
         return ERR_DATABASE_RETRY;
     if (strncmp(sqlstate, "23", 2) == 0)
         return ERR_DATABASE_CONSTRAINT;
-    if (strncmp(sqlstate, "57P", 3) == 0 || strncmp(sqlstate, "08", 2) == 0 || strncmp(sqlstate, "53", 2) == 0)
+    if (strncmp(sqlstate, "57P", 3) == 0 || strncmp(sqlstate, "08", 2) == 0 ||
+        strncmp(sqlstate, "53", 2) == 0)
         return ERR_DATABASE;
     return ERR_INTERNAL;
 }
@@ -170,10 +174,11 @@ static enum error_code statement_failed(struct pg *db, PGresult *result, const s
     snprintf(db->error.constraint, sizeof db->error.constraint, "%s", constraint ? constraint : "");
     if (code == ERR_INTERNAL)
         log_write(LOG_ERROR, "statement failed", "\"statement\":\"%s\",\"at\":\"%s:%d\",\"sqlstate\":\"%s\"",
-                  statement ? statement->name : "", statement ? statement->file : "", statement ? statement->line : 0,
-                  sqlstate);
+                  statement ? statement->name : "", statement ? statement->file : "",
+                  statement ? statement->line : 0, sqlstate);
     PQclear(result);
-    if (code == ERR_DATABASE) /* terminated by an administrator or shutting down: the connection is going away */
+    if (code ==
+        ERR_DATABASE) /* terminated by an administrator or shutting down: the connection is going away */
         pg_disconnect(db);
     return code;
 }
@@ -208,7 +213,8 @@ static bool result_ok(const PGresult *result)
 
 static enum error_code prepare_now(struct pg *db, const struct pg_statement *statement, int slot)
 {
-    if (!PQsendPrepare(db->conn, statement->name, statement->sql, statement->param_count, statement->param_types))
+    if (!PQsendPrepare(db->conn, statement->name, statement->sql, statement->param_count,
+                       statement->param_types))
         return connection_lost(db, statement->name);
     PGresult *result = read_result(db);
     if (!result)
@@ -228,7 +234,8 @@ static void pending_push(struct pg *db, const struct pg_statement *statement, bo
     db->pending[at].prepare_first = prepare_first;
 }
 
-enum error_code pg_query_send(struct pg *db, const struct pg_statement *statement, const struct pg_params *params)
+enum error_code pg_query_send(struct pg *db, const struct pg_statement *statement,
+                              const struct pg_params *params)
 {
     CHECK(params->count == statement->param_count);
     if (!db->conn && (db->transaction || db->pipeline))
@@ -257,7 +264,8 @@ enum error_code pg_query_send(struct pg *db, const struct pg_statement *statemen
     return ERR_OK;
 }
 
-/* One statement's result within a pipeline; after a failure the rest of the pipeline is aborted by the server. */
+/* One statement's result within a pipeline; after a failure the rest of the pipeline is aborted by the
+ * server. */
 static enum error_code pipeline_result(struct pg *db, const struct pg_statement *statement, PGresult **result)
 {
     PGresult *got = read_result(db);
@@ -425,7 +433,8 @@ enum error_code pg_transaction(struct pg *db, pg_transaction_fn *fn, void *conte
             continue;
         }
         if (db->conn) {
-            /* Keep the first error: ROLLBACK would overwrite nothing, but a failure of it closes the connection. */
+            /* Keep the first error: ROLLBACK would overwrite nothing, but a failure of it closes the
+             * connection. */
             struct error first = db->error;
             if (pg_execute(db, "ROLLBACK"))
                 pg_disconnect(db);
@@ -435,8 +444,9 @@ enum error_code pg_transaction(struct pg *db, pg_transaction_fn *fn, void *conte
             return code;
         pause_before_retry(attempt);
     }
-    return code == ERR_DATABASE_RETRY ? error_set(&db->error, ERR_OVERLOADED, "the transaction kept colliding with others")
-                                      : code;
+    return code == ERR_DATABASE_RETRY
+               ? error_set(&db->error, ERR_OVERLOADED, "the transaction kept colliding with others")
+               : code;
 }
 
 struct pg_pool {

@@ -1,9 +1,10 @@
-/* PostgreSQL: connections, statements, transactions. Owns everything of libpq; what a query says comes from .sql files
- * through the generator. A connection belongs to one thread at a time. Every function here blocks.
+/* PostgreSQL: connections, statements, transactions. Owns everything of libpq; what a query says comes from
+ * .sql files through the generator. A connection belongs to one thread at a time. Every function here blocks.
  *
- * Errors: ERR_DATABASE (connection lost or refused; the outcome of a COMMIT in flight is unknown), ERR_DATABASE_RETRY
- * (serialization failure or deadlock), ERR_DATABASE_CONSTRAINT (unique, check or foreign key; pg_error() names it),
- * ERR_INTERNAL (everything else: our bug; logged with the statement's name and place). */
+ * Errors: ERR_DATABASE (connection lost or refused; the outcome of a COMMIT in flight is unknown),
+ * ERR_DATABASE_RETRY (serialization failure or deadlock), ERR_DATABASE_CONSTRAINT (unique, check or foreign
+ * key; pg_error() names it), ERR_INTERNAL (everything else: our bug; logged with the statement's name and
+ * place). */
 #ifndef CATHAY_PG_PG_H
 #define CATHAY_PG_PG_H
 
@@ -15,8 +16,8 @@
 struct pg;
 struct pg_pool;
 
-/* A statement as the SQL generator writes it. `slot` is given at first use: its place in each connection's table of
- * prepared statements. */
+/* A statement as the SQL generator writes it. `slot` is given at first use: its place in each connection's
+ * table of prepared statements. */
 struct pg_statement {
     const char *name;
     const char *sql;
@@ -37,8 +38,8 @@ struct pg_params {
 
 #define PG_STATEMENTS_MAX 2048
 
-/* Opens lazily: the first use connects. `role` ("worker", "lane" …) becomes application_name. `settings`: SQL to run
- * on each new connection (constant text, e.g. "SET deadlock_timeout = '50ms'"), or NULL. */
+/* Opens lazily: the first use connects. `role` ("worker", "lane" …) becomes application_name. `settings`: SQL
+ * to run on each new connection (constant text, e.g. "SET deadlock_timeout = '50ms'"), or NULL. */
 struct pg *pg_new(const char *url, const char *role, const char *settings);
 void pg_free(struct pg *db);
 /* Connects if needed. */
@@ -54,14 +55,17 @@ bool pg_in_transaction(const struct pg *db);
 PGconn *pg_raw(struct pg *db);
 
 /* For generated code. */
-enum error_code pg_query_send(struct pg *db, const struct pg_statement *statement, const struct pg_params *params);
+enum error_code pg_query_send(struct pg *db, const struct pg_statement *statement,
+                              const struct pg_params *params);
 /* The result belongs to the caller (PQclear), NULL on error. */
 enum error_code pg_query_result(struct pg *db, PGresult **result);
 
-/* Text without parameters and without rows: migrations, SET. May hold several statements outside a pipeline. */
+/* Text without parameters and without rows: migrations, SET. May hold several statements outside a pipeline.
+ */
 enum error_code pg_execute(struct pg *db, const char *sql);
 
-/* Pipelines: between begin and end, *_queue() only sends; after pg_pipeline_sync() the results are read in order by
+/* Pipelines: between begin and end, *_queue() only sends; after pg_pipeline_sync() the results are read in
+ * order by
  * *_fetch(), then pg_pipeline_end(). A failed statement fails the ones after it up to the sync (they report
  * ERR_DATABASE_RETRY or the first failure's code). */
 enum error_code pg_pipeline_begin(struct pg *db);
@@ -72,11 +76,11 @@ enum error_code pg_pipeline_end(struct pg *db);
 enum error_code pg_command_queue(struct pg *db, const char *sql);
 enum error_code pg_command_fetch(struct pg *db);
 
-/* Runs fn in a transaction and commits when it returns ERR_OK; any other code rolls back and is returned. After a
- * serialization failure or deadlock fn runs again, up to PG_TRANSACTION_ATTEMPTS times with growing random pauses: so
- * fn must only depend on its context's inputs and must not answer anybody. A lost connection before COMMIT was sent
- * runs fn again as well, once; with the COMMIT in doubt the answer is ERR_DATABASE, and the caller finds out by its
- * idempotency key. Nested calls are a bug. */
+/* Runs fn in a transaction and commits when it returns ERR_OK; any other code rolls back and is returned.
+ * After a serialization failure or deadlock fn runs again, up to PG_TRANSACTION_ATTEMPTS times with growing
+ * random pauses: so fn must only depend on its context's inputs and must not answer anybody. A lost
+ * connection before COMMIT was sent runs fn again as well, once; with the COMMIT in doubt the answer is
+ * ERR_DATABASE, and the caller finds out by its idempotency key. Nested calls are a bug. */
 typedef enum error_code pg_transaction_fn(struct pg *db, void *context);
 enum error_code pg_transaction(struct pg *db, pg_transaction_fn *fn, void *context);
 #define PG_TRANSACTION_ATTEMPTS 8

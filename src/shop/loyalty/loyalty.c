@@ -1,6 +1,6 @@
-/* The ledger's transfers: each function is one or two statements in the caller's transaction. What makes a thing happen
- * once is the transfer's primary key (root, step): a statement that finds it there changes nothing, and says so by
- * returning no row. */
+/* The ledger's transfers: each function is one or two statements in the caller's transaction. What makes a
+ * thing happen once is the transfer's primary key (root, step): a statement that finds it there changes
+ * nothing, and says so by returning no row. */
 #include "shop/loyalty/loyalty.h"
 
 #include "base/check.h"
@@ -15,7 +15,8 @@ static struct opt_uuid optional(struct uuid id)
     return (struct opt_uuid){!uuid_is_zero(id), id};
 }
 
-enum error_code miles_policy_in_force(struct pg *db, struct arena *arena, struct currency currency, struct miles_policy *policy)
+enum error_code miles_policy_in_force(struct pg *db, struct arena *arena, struct currency currency,
+                                      struct miles_policy *policy)
 {
     struct miles_policy_get_row row;
     bool found;
@@ -41,25 +42,29 @@ enum error_code miles_policy_in_force(struct pg *db, struct arena *arena, struct
     return ERR_OK;
 }
 
-enum error_code loyalty_balance(struct pg *db, struct arena *arena, struct user_id user_id, struct loyalty_balance *balance)
+enum error_code loyalty_balance(struct pg *db, struct arena *arena, struct user_id user_id,
+                                struct loyalty_balance *balance)
 {
     struct loyalty_account_get_row row;
     bool found;
-    enum error_code code = loyalty_account_get(db, arena, (struct loyalty_account_get_args){user_id}, &row, &found);
+    enum error_code code =
+        loyalty_account_get(db, arena, (struct loyalty_account_get_args){user_id}, &row, &found);
     *balance = (struct loyalty_balance){0};
     if (!code && found)
         *balance = (struct loyalty_balance){row.id, row.posted, row.held, row.incoming};
     return code;
 }
 
-enum error_code loyalty_account_ensure(struct pg *db, struct arena *arena, struct user_id user_id, struct account_id *account_id)
+enum error_code loyalty_account_ensure(struct pg *db, struct arena *arena, struct user_id user_id,
+                                       struct account_id *account_id)
 {
     struct loyalty_account_get_row row;
     bool found;
     struct loyalty_account_get_args key = {user_id};
     enum error_code code = loyalty_account_get(db, arena, key, &row, &found);
     if (!code && !found) {
-        code = loyalty_account_insert(db, (struct loyalty_account_insert_args){account_id_new(), user_id}, NULL);
+        code =
+            loyalty_account_insert(db, (struct loyalty_account_insert_args){account_id_new(), user_id}, NULL);
         if (!code)
             code = loyalty_account_get(db, arena, key, &row, &found);
         CHECK(code || found);
@@ -79,13 +84,14 @@ static enum error_code post(struct pg *db, struct arena *arena, struct transfer_
     struct transfer_post_row row;
     bool found;
     code = transfer_post(db, arena, args, &row, &found);
-    if (code == ERR_DATABASE_CONSTRAINT && strcmp(pg_error(db)->constraint, "ledger_account_not_overdrawn") == 0)
+    if (code == ERR_DATABASE_CONSTRAINT &&
+        strcmp(pg_error(db)->constraint, "ledger_account_not_overdrawn") == 0)
         return ERR_POINTS_SHORT;
     return code;
 }
 
-enum error_code loyalty_grant(struct pg *db, struct arena *arena, struct user_id user_id, int64_t points, struct str reason,
-                              struct uuid actor_id)
+enum error_code loyalty_grant(struct pg *db, struct arena *arena, struct user_id user_id, int64_t points,
+                              struct str reason, struct uuid actor_id)
 {
     CHECK(points > 0 && points <= POINTS_MAX);
     return post(db, arena,
@@ -98,8 +104,8 @@ enum error_code loyalty_grant(struct pg *db, struct arena *arena, struct user_id
                                             .reason = reason});
 }
 
-enum error_code loyalty_adjust(struct pg *db, struct arena *arena, struct user_id user_id, int64_t points, struct str reason,
-                               struct uuid actor_id, struct uuid *root_id)
+enum error_code loyalty_adjust(struct pg *db, struct arena *arena, struct user_id user_id, int64_t points,
+                               struct str reason, struct uuid actor_id, struct uuid *root_id)
 {
     CHECK(points != 0 && points <= POINTS_MAX && points >= -POINTS_MAX);
     *root_id = uuid_new();
@@ -113,8 +119,8 @@ enum error_code loyalty_adjust(struct pg *db, struct arena *arena, struct user_i
                                             .reason = reason});
 }
 
-enum error_code loyalty_refund(struct pg *db, struct arena *arena, struct user_id user_id, int64_t points, struct order_id order_id,
-                               struct uuid root_id, struct uuid actor_id)
+enum error_code loyalty_refund(struct pg *db, struct arena *arena, struct user_id user_id, int64_t points,
+                               struct order_id order_id, struct uuid root_id, struct uuid actor_id)
 {
     CHECK(points > 0 && points <= POINTS_MAX);
     return post(db, arena,
@@ -127,8 +133,8 @@ enum error_code loyalty_refund(struct pg *db, struct arena *arena, struct user_i
                                             .actor_id = optional(actor_id)});
 }
 
-enum error_code loyalty_hold(struct pg *db, struct arena *arena, struct user_id user_id, int64_t points, struct order_id order_id,
-                             struct uuid *root_id)
+enum error_code loyalty_hold(struct pg *db, struct arena *arena, struct user_id user_id, int64_t points,
+                             struct order_id order_id, struct uuid *root_id)
 {
     CHECK(points > 0 && points <= POINTS_MAX);
     *root_id = uuid_new();
@@ -143,7 +149,8 @@ static enum error_code close_hold(struct pg *db, struct arena *arena, struct uui
 {
     struct transfer_hold_close_row closed;
     bool found;
-    enum error_code code = transfer_hold_close(db, arena, (struct transfer_hold_close_args){root_id, phase}, &closed, &found);
+    enum error_code code =
+        transfer_hold_close(db, arena, (struct transfer_hold_close_args){root_id, phase}, &closed, &found);
     if (code || found)
         return code;
     struct transfer_closing_row before;
@@ -165,8 +172,8 @@ enum error_code loyalty_hold_release(struct pg *db, struct arena *arena, struct 
     return close_hold(db, arena, root_id, STR("voided"));
 }
 
-enum error_code loyalty_earn(struct pg *db, struct arena *arena, struct order_id order_id, struct user_id user_id, int64_t points,
-                             int32_t policy_version)
+enum error_code loyalty_earn(struct pg *db, struct arena *arena, struct order_id order_id,
+                             struct user_id user_id, int64_t points, int32_t policy_version)
 {
     if (points == 0)
         return ERR_OK;
@@ -176,13 +183,15 @@ enum error_code loyalty_earn(struct pg *db, struct arena *arena, struct order_id
         return code;
     struct earning_open_row row;
     bool found;
-    return earning_open(db, arena, (struct earning_open_args){order_id, uuid_new(), user_id, points, policy_version}, &row,
-                        &found);
+    return earning_open(db, arena,
+                        (struct earning_open_args){order_id, uuid_new(), user_id, points, policy_version},
+                        &row, &found);
 }
 
 /* Undoes a posted transfer by `points`, which is all of it unless an earning was spent in part. */
 static enum error_code reverse(struct pg *db, struct arena *arena, struct uuid root_id,
-                               const struct transfer_posted_row *original, int64_t points, struct str reason, struct uuid actor_id)
+                               const struct transfer_posted_row *original, int64_t points, struct str reason,
+                               struct uuid actor_id)
 {
     struct transfer_reverse_args args = {
         .root_id = root_id,
@@ -201,22 +210,26 @@ static enum error_code reverse(struct pg *db, struct arena *arena, struct uuid r
         return code ? code : ERR_CONFLICT;
     code = loyalty_account_move(
         db, (struct loyalty_account_move_args){args.debit_account_id, args.credit_account_id, points}, NULL);
-    if (code == ERR_DATABASE_CONSTRAINT && strcmp(pg_error(db)->constraint, "ledger_account_not_overdrawn") == 0)
+    if (code == ERR_DATABASE_CONSTRAINT &&
+        strcmp(pg_error(db)->constraint, "ledger_account_not_overdrawn") == 0)
         return ERR_POINTS_SHORT;
     return code;
 }
 
-enum error_code loyalty_reverse(struct pg *db, struct arena *arena, struct uuid root_id, struct str reason, struct uuid actor_id)
+enum error_code loyalty_reverse(struct pg *db, struct arena *arena, struct uuid root_id, struct str reason,
+                                struct uuid actor_id)
 {
     struct transfer_posted_row original;
     bool found;
-    enum error_code code = transfer_posted(db, arena, (struct transfer_posted_args){root_id}, &original, &found);
+    enum error_code code =
+        transfer_posted(db, arena, (struct transfer_posted_args){root_id}, &original, &found);
     if (code || !found)
         return code ? code : ERR_NOT_FOUND;
     return reverse(db, arena, root_id, &original, original.points, reason, actor_id);
 }
 
-enum error_code loyalty_earn_take_back(struct pg *db, struct arena *arena, struct order_id order_id, int64_t *short_points)
+enum error_code loyalty_earn_take_back(struct pg *db, struct arena *arena, struct order_id order_id,
+                                       int64_t *short_points)
 {
     *short_points = 0;
     struct earning_lock_row earning;
@@ -231,14 +244,16 @@ enum error_code loyalty_earn_take_back(struct pg *db, struct arena *arena, struc
     if (code || !found) /* voided before */
         return code;
     struct loyalty_account_lock_row account;
-    code = loyalty_account_lock(db, arena, (struct loyalty_account_lock_args){earning.account_id}, &account, &found);
+    code = loyalty_account_lock(db, arena, (struct loyalty_account_lock_args){earning.account_id}, &account,
+                                &found);
     if (code)
         return code;
     CHECK(found);
     int64_t available = account.posted - account.held;
     int64_t take = earning.points < available ? earning.points : available;
     if (take > 0)
-        code = reverse(db, arena, earning.root_id, &original, take, STR("the order was refunded"), (struct uuid){{0}});
+        code = reverse(db, arena, earning.root_id, &original, take, STR("the order was refunded"),
+                       (struct uuid){{0}});
     if (code == ERR_CONFLICT) /* taken back before */
         return ERR_OK;
     *short_points = earning.points - take;

@@ -1,6 +1,7 @@
-/* Loyalty: miles. Owns ledger_account, transfer, earning, miles_policy, miles_rate. Points move by transfers between two
- * accounts, append-only; a hold is a pending transfer, closed once by posting (capture) or voiding (release). A customer's
- * row carries the sums (posted, held, incoming); available is posted - held and never negative.
+/* Loyalty: miles. Owns ledger_account, transfer, earning, miles_policy, miles_rate. Points move by transfers
+ * between two accounts, append-only; a hold is a pending transfer, closed once by posting (capture) or
+ * voiding (release). A customer's row carries the sums (posted, held, incoming); available is posted - held
+ * and never negative.
  *
  * Functions that change something need an open transaction; all that take a struct pg block. */
 #ifndef CATHAY_SHOP_LOYALTY_LOYALTY_H
@@ -37,9 +38,10 @@ struct miles_line {
     int64_t points, points_value_minor, cash_minor;
 };
 
-/* What may be redeemed on these lines with this balance. minimum..maximum in steps of `step`; maximum is 0 where nothing
- * may be redeemed. The value of n points is floor(n * minor_unit / points_unit), but the points that cover everything
- * coverable are worth exactly that: `maximum` may lie off the steps then, and is allowed. */
+/* What may be redeemed on these lines with this balance. minimum..maximum in steps of `step`; maximum is 0
+ * where nothing may be redeemed. The value of n points is floor(n * minor_unit / points_unit), but the points
+ * that cover everything coverable are worth exactly that: `maximum` may lie off the steps then, and is
+ * allowed. */
 struct miles_quote {
     int64_t minimum, maximum, step;
     int64_t required; /* points that points-only lines need: fewer are refused */
@@ -47,53 +49,63 @@ struct miles_quote {
     int64_t total_minor;
 };
 /* Pure. */
-void miles_quote(const struct miles_policy *policy, const struct miles_line *lines, size_t count, int64_t available_points,
-                 struct miles_quote *quote);
+void miles_quote(const struct miles_policy *policy, const struct miles_line *lines, size_t count,
+                 int64_t available_points, struct miles_quote *quote);
 /* Pure. The value of `points` on this quote; points must satisfy miles_points_allowed. */
 int64_t miles_value_minor(const struct miles_policy *policy, const struct miles_quote *quote, int64_t points);
-/* Pure. NULL, or why that many points cannot be redeemed ("below_minimum", "above_maximum", "off_step", "below_required"). */
+/* Pure. NULL, or why that many points cannot be redeemed ("below_minimum", "above_maximum", "off_step",
+ * "below_required"). */
 const char *miles_points_refusal(const struct miles_quote *quote, int64_t points);
 /* Pure. Fills points, points_value_minor and cash_minor of each line; the parts add up exactly. */
-void miles_split(const struct miles_policy *policy, const struct miles_quote *quote, int64_t points, struct miles_line *lines,
-                 size_t count);
+void miles_split(const struct miles_policy *policy, const struct miles_quote *quote, int64_t points,
+                 struct miles_line *lines, size_t count);
 /* Pure. Points that this much cash earns, rounded down. */
 int64_t miles_earned(const struct miles_policy *policy, int64_t cash_minor);
 
 /* The policy in force; ERR_NOT_FOUND where the currency has no rate. Needs no transaction. */
-enum error_code miles_policy_in_force(struct pg *db, struct arena *arena, struct currency currency, struct miles_policy *policy);
+enum error_code miles_policy_in_force(struct pg *db, struct arena *arena, struct currency currency,
+                                      struct miles_policy *policy);
 
 struct loyalty_balance {
     struct account_id account_id;
     int64_t posted, held, incoming;
 };
 /* Zeros for a customer who has no account yet. */
-enum error_code loyalty_balance(struct pg *db, struct arena *arena, struct user_id user_id, struct loyalty_balance *balance);
+enum error_code loyalty_balance(struct pg *db, struct arena *arena, struct user_id user_id,
+                                struct loyalty_balance *balance);
 /* Makes the customer's account if there is none. */
-enum error_code loyalty_account_ensure(struct pg *db, struct arena *arena, struct user_id user_id, struct account_id *account_id);
+enum error_code loyalty_account_ensure(struct pg *db, struct arena *arena, struct user_id user_id,
+                                       struct account_id *account_id);
 /* Posts points from `issued` to the customer (demo, campaigns, staff: kind grant). */
-enum error_code loyalty_grant(struct pg *db, struct arena *arena, struct user_id user_id, int64_t points, struct str reason,
-                              struct uuid actor_id);
+enum error_code loyalty_grant(struct pg *db, struct arena *arena, struct user_id user_id, int64_t points,
+                              struct str reason, struct uuid actor_id);
 
 /* Staff add or take points (kind adjust); points is signed, not 0. ERR_POINTS_SHORT. */
-enum error_code loyalty_adjust(struct pg *db, struct arena *arena, struct user_id user_id, int64_t points, struct str reason,
-                               struct uuid actor_id, struct uuid *root_id);
-/* Posts the opposite of a transfer that was posted; once: ERR_CONFLICT the second time, ERR_NOT_FOUND, ERR_POINTS_SHORT. */
-enum error_code loyalty_reverse(struct pg *db, struct arena *arena, struct uuid root_id, struct str reason, struct uuid actor_id);
+enum error_code loyalty_adjust(struct pg *db, struct arena *arena, struct user_id user_id, int64_t points,
+                               struct str reason, struct uuid actor_id, struct uuid *root_id);
+/* Posts the opposite of a transfer that was posted; once: ERR_CONFLICT the second time, ERR_NOT_FOUND,
+ * ERR_POINTS_SHORT. */
+enum error_code loyalty_reverse(struct pg *db, struct arena *arena, struct uuid root_id, struct str reason,
+                                struct uuid actor_id);
 
 /* Holds: pending transfer customer → redeemed; root_id is made here. ERR_POINTS_SHORT. */
-enum error_code loyalty_hold(struct pg *db, struct arena *arena, struct user_id user_id, int64_t points, struct order_id order_id,
-                             struct uuid *root_id);
-/* Posts or voids a hold. Safe to repeat: closing a hold again the same way does nothing; the other way is ERR_CONFLICT. */
+enum error_code loyalty_hold(struct pg *db, struct arena *arena, struct user_id user_id, int64_t points,
+                             struct order_id order_id, struct uuid *root_id);
+/* Posts or voids a hold. Safe to repeat: closing a hold again the same way does nothing; the other way is
+ * ERR_CONFLICT. */
 enum error_code loyalty_hold_capture(struct pg *db, struct arena *arena, struct uuid root_id);
 enum error_code loyalty_hold_release(struct pg *db, struct arena *arena, struct uuid root_id);
-/* Records that an order will have earned points: a pending transfer issued → customer, due after the return window. Once per order. */
-enum error_code loyalty_earn(struct pg *db, struct arena *arena, struct order_id order_id, struct user_id user_id, int64_t points,
-                             int32_t policy_version);
-/* A refunded order: what it earned is voided, or reversed where it was posted already (as far as the balance reaches; the
- * rest is reported as `short_points`). Once per order. */
-enum error_code loyalty_earn_take_back(struct pg *db, struct arena *arena, struct order_id order_id, int64_t *short_points);
-/* Gives redeemed points back: posted transfer redeemed → customer, of kind refund; root_id names the refund, so that it happens once. */
-enum error_code loyalty_refund(struct pg *db, struct arena *arena, struct user_id user_id, int64_t points, struct order_id order_id,
-                               struct uuid root_id, struct uuid actor_id);
+/* Records that an order will have earned points: a pending transfer issued → customer, due after the return
+ * window. Once per order. */
+enum error_code loyalty_earn(struct pg *db, struct arena *arena, struct order_id order_id,
+                             struct user_id user_id, int64_t points, int32_t policy_version);
+/* A refunded order: what it earned is voided, or reversed where it was posted already (as far as the balance
+ * reaches; the rest is reported as `short_points`). Once per order. */
+enum error_code loyalty_earn_take_back(struct pg *db, struct arena *arena, struct order_id order_id,
+                                       int64_t *short_points);
+/* Gives redeemed points back: posted transfer redeemed → customer, of kind refund; root_id names the refund,
+ * so that it happens once. */
+enum error_code loyalty_refund(struct pg *db, struct arena *arena, struct user_id user_id, int64_t points,
+                               struct order_id order_id, struct uuid root_id, struct uuid actor_id);
 
 #endif

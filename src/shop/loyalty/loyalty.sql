@@ -285,3 +285,13 @@ FROM earning e LEFT JOIN transfer o ON o.root_id = e.root_id AND o.step = 0
                LEFT JOIN transfer c ON c.root_id = e.root_id AND c.step = 1
 WHERE o.root_id IS NULL OR o.points <> e.points OR (c.root_id IS NOT NULL) <> (e.closed_at IS NOT NULL)
 LIMIT 100;
+
+-- name: loyalty_customer_exists(user_id user_id) :one
+-- returns: id user_id
+SELECT id FROM users WHERE id = :user_id AND role = 'customer';
+
+-- Whose account a transfer moved.
+-- name: transfer_customer(root_id uuid) :one
+-- returns: user_id user_id
+SELECT a.user_id FROM transfer t JOIN ledger_account a ON a.id IN (t.debit_account_id, t.credit_account_id)
+WHERE t.root_id = :root_id AND t.step = 0 AND a.kind = 'customer';

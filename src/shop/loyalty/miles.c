@@ -1,6 +1,7 @@
-/* Miles plus Cash: how many points may be redeemed on an order, what they are worth, and how the split falls on the
- * lines. Pure integer arithmetic; two roundings, both named in base/money.h: the value of points is rounded down, and
- * the points that cover a given amount are rounded up, so neither side gains a whole unit. */
+/* Miles plus Cash: how many points may be redeemed on an order, what they are worth, and how the split falls
+ * on the lines. Pure integer arithmetic; two roundings, both named in base/money.h: the value of points is
+ * rounded down, and the points that cover a given amount are rounded up, so neither side gains a whole unit.
+ */
 #include "shop/loyalty/loyalty.h"
 
 #include "base/check.h"
@@ -22,8 +23,8 @@ static int64_t points_covering(const struct miles_policy *policy, int64_t minor)
     return ratio_ceil(minor, policy->points_unit, policy->minor_unit);
 }
 
-void miles_quote(const struct miles_policy *policy, const struct miles_line *lines, size_t count, int64_t available_points,
-                 struct miles_quote *quote)
+void miles_quote(const struct miles_policy *policy, const struct miles_line *lines, size_t count,
+                 int64_t available_points, struct miles_quote *quote)
 {
     int64_t required_minor = 0, free_minor = 0, total_minor = 0;
     for (size_t i = 0; i < count; i++) {
@@ -46,7 +47,8 @@ void miles_quote(const struct miles_policy *policy, const struct miles_line *lin
     /* Below the worth of one smallest unit points would buy nothing. */
     int64_t least = larger(policy->minimum_points, points_covering(policy, 1));
     quote->minimum = quote->required > 0 ? quote->required : least;
-    int64_t most = available_points >= whole ? whole : available_points - available_points % policy->step_points;
+    int64_t most =
+        available_points >= whole ? whole : available_points - available_points % policy->step_points;
     if (available_points < whole && available_points >= quote->required)
         most = larger(most, quote->required);
     quote->maximum = most >= quote->minimum && coverable_minor > 0 ? most : 0;
@@ -74,8 +76,8 @@ const char *miles_points_refusal(const struct miles_quote *quote, int64_t points
     return NULL;
 }
 
-void miles_split(const struct miles_policy *policy, const struct miles_quote *quote, int64_t points, struct miles_line *lines,
-                 size_t count)
+void miles_split(const struct miles_policy *policy, const struct miles_quote *quote, int64_t points,
+                 struct miles_line *lines, size_t count)
 {
     int64_t weights[MILES_LINES_MAX], parts[MILES_LINES_MAX];
     CHECK(count > 0 && count <= MILES_LINES_MAX);

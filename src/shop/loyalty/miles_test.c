@@ -1,0 +1,146 @@
+/* The rules of Miles plus Cash (CHK-2, CHK-4): bounds, steps, and splits whose parts add up, over many random
+ * orders. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "shop/loyalty/loyalty.h"
+
+static struct miles_policy policy(void)
+{
+    return (struct miles_policy){.version = 1,
+                                 .minimum_points = 500,
+                                 .step_points = 100,
+                                 .maximum_share = 10000,
+                                 .points_unit = 100,
+                                 .minor_unit = 1000,
+                                 .earn_minor = 400,
+                                 .earn_points = 1};
+}
+
+static void quote_within_bounds(void **state)
+{
+    (void)state;
+    struct miles_policy rules = policy();
+    struct miles_line line = {.total_minor = 100000, .tender = TENDER_ANY};
+    struct miles_quote quote;
+    miles_quote(&rules, &line, 1, 4321, &quote);
+    assert_int_equal(quote.minimum, 500);
+    assert_int_equal(quote.maximum, 4300);
+    assert_null(miles_points_refusal(&quote, 0));
+    assert_null(miles_points_refusal(&quote, 4300));
+    assert_string_equal(miles_points_refusal(&quote, 4400), "above_maximum");
+    assert_string_equal(miles_points_refusal(&quote, 400), "below_minimum");
+    assert_string_equal(miles_points_refusal(&quote, 550), "off_step");
+    assert_int_equal(miles_value_minor(&rules, &quote, 4300), 43000);
+}
+
+static void points_alone_and_cash_alone(void **state)
+{
+    (void)state;
+    struct miles_policy rules = policy();
+    struct miles_line lines[] = {{.total_minor = 99990, .tender = TENDER_ANY},
+                                 {.total_minor = 5, .tender = TENDER_ANY}};
+    struct miles_quote quote;
+    miles_quote(&rules, lines, 2, 1000000, &quote);
+    assert_int_equal(quote.maximum, 10000); /* 99,995 at 10 a point, rounded up */
+    miles_split(&rules, &quote, quote.maximum, lines, 2);
+    assert_int_equal(lines[0].cash_minor + lines[1].cash_minor, 0);
+    assert_int_equal(lines[0].points + lines[1].points, 10000);
+    miles_split(&rules, &quote, 0, lines, 2);
+    assert_int_equal(lines[0].cash_minor + lines[1].cash_minor, 99995);
+    assert_int_equal(lines[0].points + lines[1].points, 0);
+}
+
+static void share_caps_but_points_only_lines_do_not_care(void **state)
+{
+    (void)state;
+    struct miles_policy rules = policy();
+    rules.maximum_share = 5000;
+    struct miles_line lines[] = {{.total_minor = 60000, .tender = TENDER_POINTS_ONLY},
+                                 {.total_minor = 40000, .tender = TENDER_ANY},
+                                 {.total_minor = 10000, .tender = TENDER_CASH_ONLY}};
+    struct miles_quote quote;
+    miles_quote(&rules, lines, 3, 1000000, &quote);
+    assert_int_equal(quote.required, 6000);
+    assert_int_equal(quote.coverable_minor, 60000); /* half of 110,000 is less than the points-only line */
+    assert_string_equal(miles_points_refusal(&quote, 0), "below_required");
+    assert_null(miles_points_refusal(&quote, 6000));
+    miles_quote(&rules, lines, 3, 100, &quote);
+    assert_int_equal(quote.maximum, 0);
+}
+
+static void nothing_to_redeem_on_small_balances(void **state)
+{
+    (void)state;
+    struct miles_policy rules = policy();
+    struct miles_line line = {.total_minor = 100000, .tender = TENDER_ANY};
+    struct miles_quote quote;
+    miles_quote(&rules, &line, 1, 499, &quote);
+    assert_int_equal(quote.maximum, 0);
+    assert_string_equal(miles_points_refusal(&quote, 400), "above_maximum");
+    line.tender = TENDER_CASH_ONLY;
+    miles_quote(&rules, &line, 1, 100000, &quote);
+    assert_int_equal(quote.maximum, 0);
+}
+
+/* Whatever the prices and the rates: every allowed split adds up to the unit, no line is paid twice, and the
+ * value of the points differs from the exact one by less than one smallest unit of money or one point. */
+static void every_split_adds_up(void **state)
+{
+    (void)state;
+    srandom(42);
+    for (int round = 0; round < 20000; round++) {
+        struct miles_policy rules = policy();
+        rules.minor_unit = 1 + random() % 3000;
+        rules.points_unit = 1 + random() % 300;
+        rules.maximum_share = (int32_t)(random() % 10001);
+        rules.minimum_points = random() % 1000;
+        rules.step_points = 1 + random() % 500;
+        struct miles_line lines[6];
+        size_t count = (size_t)(1 + random() % 6);
+        int64_t total = 0;
+        for (size_t i = 0; i < count; i++) {
+            lines[i] = (struct miles_line){.total_minor = random() % 500000,
+                                           .tender = (enum miles_tender)(random() % 3)};
+            total += lines[i].total_minor;
+        }
+        struct miles_quote quote;
+        miles_quote(&rules, lines, count, random() % 200000, &quote);
+        int64_t points = random() % 2 ? quote.maximum : quote.maximum ? random() % (quote.maximum + 1) : 0;
+        if (miles_points_refusal(&quote, points))
+            continue;
+        miles_split(&rules, &quote, points, lines, count);
+        int64_t points_sum = 0, value_sum = 0, cash_sum = 0;
+        for (size_t i = 0; i < count; i++) {
+            assert_int_equal(lines[i].points_value_minor + lines[i].cash_minor, lines[i].total_minor);
+            assert_true(lines[i].points >= 0 && lines[i].points_value_minor >= 0 && lines[i].cash_minor >= 0);
+            if (lines[i].tender == TENDER_CASH_ONLY)
+                assert_int_equal(lines[i].points_value_minor, 0);
+            points_sum += lines[i].points;
+            value_sum += lines[i].points_value_minor;
+            cash_sum += lines[i].cash_minor;
+        }
+        assert_int_equal(points_sum, points);
+        assert_int_equal(value_sum + cash_sum, total);
+        int64_t exact_times_unit = points * rules.minor_unit;
+        assert_true(value_sum * rules.points_unit <= exact_times_unit);
+        assert_true(exact_times_unit - value_sum * rules.points_unit <
+                    (rules.points_unit > rules.minor_unit ? rules.points_unit : rules.minor_unit));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(quote_within_bounds),
+        cmocka_unit_test(points_alone_and_cash_alone),
+        cmocka_unit_test(share_caps_but_points_only_lines_do_not_care),
+        cmocka_unit_test(nothing_to_redeem_on_small_balances),
+        cmocka_unit_test(every_split_adds_up),
+    };
+    return cmocka_run_group_tests_name("loyalty", tests, NULL, NULL);
+}
