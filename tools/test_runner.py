@@ -1,0 +1,642 @@
+#!/usr/bin/python3
+"""Builds the shop and runs its tests, part by part; ./test is the way in.
+
+usage: ./test [--list] [--help] [NAME...]
+
+Parts are below (PARTS). A NAME is a part, or part:word to run only the files of it whose path holds that word
+(./test api:orders). The last line is "N passed, N failed", counted over the single tests of all parts. Logs are in
+var/test. Everything that was started is stopped at the end, also after Ctrl-C.
+"""
+import ctypes
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+LOGS = os.path.join(PROJECT, 'var', 'test')
+sys.path.insert(0, os.path.join(PROJECT, 'tools'))
+import services  # noqa: E402
+
+JOBS = os.cpu_count() or 2
+SANITIZER_SETTINGS = {
+    'ASAN_OPTIONS': 'detect_leaks=1:abort_on_error=0:exitcode=99:detect_stack_use_after_return=0',
+    'UBSAN_OPTIONS': 'print_stacktrace=1:halt_on_error=1:exitcode=99',
+    'TSAN_OPTIONS': 'halt_on_error=1:exitcode=99:second_deadlock_stack=1',
+    'LSAN_OPTIONS': 'suppressions=' + os.path.join(PROJECT, 'tests', 'harness', 'leaks.txt') + ':print_suppressions=0',
+}
+
+
+class PartFailed(Exception):
+    """The part could not run; carries why."""
+
+
+class Results:
+    """Counts single tests and remembers the failed ones."""
+
+    def __init__(self):
+        self.passed = 0
+        self.failures = []  # (part, test, where)
+        self.skipped = []
+
+    def ok(self, count=1):
+        self.passed += count
+
+    def bad(self, part, test, where):
+        self.failures.append((part, test, where))
+
+
+class Run:
+    """What a part gets: where to log, how to run commands, the servers that tests share."""
+
+    def __init__(self, results):
+        self.results = results
+        self.part = ''
+        self.word = ''
+        self.pair = None
+        self.built = {}
+        self.processes = set()
+
+    def log_path(self, name=None):
+        return os.path.join(LOGS, (name or self.part) + '.log')
+
+    def say(self, text):
+        print(text, flush=True)
+
+    def ok(self, count=1):
+        self.results.ok(count)
+
+    def bad(self, test, where=None):
+        where = where or os.path.relpath(self.log_path(), PROJECT)
+        self.results.bad(self.part, test, where)
+        self.say(f'    FAILED {test}   ({where})')
+
+    def environment(self, shared_services=True, **more):
+        environment = dict(os.environ, **SANITIZER_SETTINGS, **more)
+        if shared_services:
+            pair = self.shared_services()
+            environment |= {'TEST_POSTGRES_SOCKET': pair.postgres.socket_directory,
+                            'TEST_DATABASE_URL': pair.postgres.url('cathay'), 'TEST_REDIS_URL': pair.redis.url()}
+        return environment
+
+    def shared_services(self):
+        if self.pair is None:
+            self.pair = services.Pair()
+            self.pair.start()
+            self.pair.postgres.create_database('cathay')
+        return self.pair
+
+    def command(self, line, log=None, environment=None, timeout_s=600, on_line=None, cwd=PROJECT):
+        """Runs a command with its output in the log; returns its exit code. on_line sees each line of output."""
+        log = log or self.log_path()
+        with open(log, 'ab') as file:
+            process = subprocess.Popen(line, cwd=cwd, env=environment or dict(os.environ, **SANITIZER_SETTINGS),
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                       start_new_session=True)
+            self.processes.add(process)
+            timer = threading.Timer(timeout_s, stop_group, [process])
+            timer.start()
+            try:
+                for text in process.stdout:
+                    file.write(text)
+                    file.flush()
+                    if on_line:
+                        on_line(text.decode(errors='replace').rstrip('\n'))
+                code = process.wait()
+            finally:
+                if timer.is_alive():
+                    timer.cancel()
+                else:
+                    file.write(f'\nstopped after {timeout_s} s\n'.encode())
+                stop_group(process)
+                self.processes.discard(process)
+        return code
+
+    def build(self, kind):
+        """Builds one of the trees; raises PartFailed with the compiler's first words."""
+        if kind in self.built:
+            if self.built[kind]:
+                raise PartFailed(self.built[kind])
+            return
+        directory = {'release': 'build', 'test': 'build-test', 'tsan': 'build-tsan'}[kind]
+        options = {
+            'release': ['-Db_lto=true', '-Doptimization=2'],
+            'test': ['-Db_sanitize=address,undefined', '-Db_lundef=false', '-Doptimization=1', '-Ddebug=true'],
+            'tsan': ['-Db_sanitize=thread', '-Db_lundef=false', '-Doptimization=1', '-Ddebug=true'],
+        }[kind]
+        log = self.log_path('build-' + kind)
+        open(log, 'wb').close()
+        self.say(f'  building {directory}')
+        self.built[kind] = f'{directory} does not build; see {os.path.relpath(log, PROJECT)}'
+        if not os.path.exists(os.path.join(PROJECT, directory, 'build.ninja')):
+            shutil.rmtree(os.path.join(PROJECT, directory), ignore_errors=True)
+            if self.command(['meson', 'setup', directory] + options, log=log) != 0:
+                raise PartFailed(self.built[kind])
+        targets = []
+        if self.command(['ninja', '-C', directory, '-j', str(JOBS)] + targets, log=log, timeout_s=1200) != 0:
+            self.say(first_errors(log))
+            raise PartFailed(self.built[kind])
+        self.built[kind] = ''
+
+    def node(self, files, environment, timeout_s=900):
+        """Runs test files under node's test runner and counts their tests."""
+        if self.word:
+            files = [name for name in files if self.word in name]
+        if not files:
+            return
+        ensure_node_modules(self)
+        outcome = os.path.join(LOGS, self.part + '.jsonl')
+        open(outcome, 'wb').close()
+        environment = dict(environment, TEST_RESULTS=outcome)
+        line = ['node', '--test', '--test-reporter=./tests/harness/reporter.mjs', '--test-reporter-destination=stdout'] + files
+        seen = set()
+
+        def show(text):
+            if text.startswith(('not ok', 'file ')):
+                self.say('    ' + text)
+
+        code = self.command(line, environment=environment, timeout_s=timeout_s, on_line=show)
+        with open(outcome) as file:
+            for text in file:
+                test = json.loads(text)
+                seen.add(test['file'])
+                title = f'{test["file"]}: {test["name"]}'
+                if test['state'] == 'passed':
+                    self.ok()
+                elif test['state'] == 'skipped':
+                    self.results.skipped.append((self.part, title))
+                else:
+                    self.results.bad(self.part, title, os.path.relpath(self.log_path(), PROJECT))
+        for name in files:
+            if name not in seen:
+                self.bad(f'{name}: ran no test')
+        if code != 0 and not any(part == self.part for part, _, _ in self.results.failures):
+            self.bad(f'node ended with {code}')
+
+    def close(self):
+        for process in list(self.processes):
+            stop_group(process)
+        if self.pair is not None:
+            self.pair.close()
+            self.pair = None
+
+
+def stop_group(process):
+    """Ends a command and what it started: politely, then not."""
+    for number, wait_s in ((signal.SIGTERM, 5), (signal.SIGKILL, 0)):
+        try:
+            os.killpg(process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            return
+        deadline = time.monotonic() + wait_s
+        while time.monotonic() < deadline:
+            process.poll()
+            try:
+                os.killpg(process.pid, 0)
+            except ProcessLookupError:
+                return
+            time.sleep(0.02)
+
+
+def first_errors(log, most=12):
+    with open(log, errors='replace') as file:
+        lines = [line.rstrip() for line in file if re.search(r'error:|ERROR|FAILED|undefined reference', line)]
+    return '\n'.join('    ' + line for line in lines[:most])
+
+
+def ensure_node_modules(run):
+    """npm ci, when the lock file is not what was installed."""
+    installed = os.path.join(PROJECT, 'node_modules', '.package-lock.json')
+    lock = os.path.join(PROJECT, 'package-lock.json')
+    if os.path.exists(installed) and os.path.getmtime(installed) >= os.path.getmtime(lock):
+        return
+    run.say('  installing npm packages')
+    log = run.log_path('npm')
+    open(log, 'wb').close()
+    if run.command(['npm', 'ci', '--no-audit', '--no-fund'], log=log) != 0:
+        raise PartFailed('npm ci failed; see ' + os.path.relpath(log, PROJECT))
+    os.utime(installed)
+
+
+def our_files(*suffixes):
+    done = subprocess.run(['git', 'ls-files', '-co', '--exclude-standard'], cwd=PROJECT, capture_output=True, text=True,
+                          check=True)
+    return sorted(name for name in done.stdout.split('\n')
+                  if name.endswith(suffixes) and os.path.exists(os.path.join(PROJECT, name)))
+
+
+# ------------------------------------------------------------------------------------------------------ the parts
+
+
+def part_format(run):
+    """C files are as clang-format makes them"""
+    for name in our_files('.c', '.h'):
+        if run.command(['clang-format', '--dry-run', '-Werror', name]) == 0:
+            run.ok()
+        else:
+            run.bad(f'{name} is not formatted; run clang-format -i {name}')
+
+
+def part_layers(run):
+    """house rules: includes never climb, no SQL in C, prefixes, READMEs"""
+    python_tests(run, 'tests/layers')
+    count = 0
+
+    def line(text):
+        nonlocal count
+        if text.startswith('ok '):
+            count += 1
+            run.ok()
+        elif text.startswith('not ok '):
+            run.bad(text[7:])
+
+    code = run.command([sys.executable, 'tools/check_layers.py', '--report'], on_line=line)
+    if count == 0 or code not in (0, 1):
+        run.bad(f'tools/check_layers.py ended with {code}')
+
+
+def part_generators(run):
+    """the two generators: output and messages"""
+    python_tests(run, 'tests/generators')
+
+
+def python_tests(run, directory):
+    files = sorted(glob.glob(os.path.join(PROJECT, directory, '*_test.py')) +
+                   glob.glob(os.path.join(PROJECT, directory, 'test_*.py')))
+    for path in files:
+        name = os.path.relpath(path, PROJECT)
+        if run.word and run.word not in name:
+            continue
+        tests = 0
+
+        def line(text):
+            nonlocal tests
+            match = re.match(r'(\w+ \([\w.]+\)).*?(?:\.\.\. (ok|FAIL|ERROR|skipped.*))?$', text)
+            if match and match[2] is None:
+                return
+            if match:
+                tests += 1
+                if match[2] == 'ok':
+                    run.ok()
+                elif match[2].startswith('skipped'):
+                    run.results.skipped.append((run.part, f'{name}: {match[1]}'))
+                else:
+                    run.bad(f'{name}: {match[1]}')
+            else:
+                trailing = re.search(r'\.\.\. (ok|FAIL|ERROR)$', text)  # a test with a docstring ends on a line of its own
+                if trailing:
+                    tests += 1
+                    if trailing[1] == 'ok':
+                        run.ok()
+                    else:
+                        run.bad(f'{name}: {text}')
+
+        code = run.command([sys.executable, '-m', 'unittest', '-v', path], on_line=line, environment=run.environment(False))
+        if tests == 0 or (code != 0 and not any(part == run.part for part, _, _ in run.results.failures)):
+            run.bad(f'{name} ended with {code} after {tests} tests')
+
+
+def cmocka_tests(run, build_directory, names, environment):
+    """Runs unit test programs; cmocka reports as TAP."""
+    for name in names:
+        if run.word and run.word not in name:
+            continue
+        tests = 0
+        plan = None
+
+        def line(text):
+            nonlocal tests, plan
+            match = re.match(r'(not ok|ok) \d+ - (.*)', text)
+            if match:
+                tests += 1
+                if match[1] == 'ok' and '# SKIP' not in match[2]:
+                    run.ok()
+                elif match[1] == 'ok':
+                    run.results.skipped.append((run.part, f'{name}: {match[2]}'))
+                else:
+                    run.bad(f'{name}: {match[2]}')
+            match = re.match(r'1\.\.(\d+)', text)
+            if match:
+                plan = (plan or 0) + int(match[1])
+
+        failed_before = len(run.results.failures)
+        code = run.command([os.path.join(build_directory, name)], on_line=line, timeout_s=180,
+                           environment=dict(environment, CMOCKA_MESSAGE_OUTPUT='TAP'))
+        if tests == 0 or (plan or 0) > tests or (code != 0 and len(run.results.failures) == failed_before):
+            run.bad(f'{name} ended with {code} after {tests} of {plan} tests')
+
+
+def unit_programs(build_directory):
+    """The programs of suite `unit`, as Meson knows them, with whether they are also of suite `threads`."""
+    done = subprocess.run(['meson', 'introspect', '--tests', build_directory], cwd=PROJECT, capture_output=True, text=True,
+                          check=True)
+    found = []
+    for test in json.loads(done.stdout):
+        if any(suite.endswith('unit') for suite in test['suite']):
+            found.append(os.path.relpath(test['cmd'][0], os.path.join(PROJECT, build_directory)))
+    return found
+
+
+def part_unit(run):
+    """unit tests of the C code (cmocka) under ASan and UBSan"""
+    run.build('test')
+    cmocka_tests(run, 'build-test', unit_programs('build-test'), run.environment())
+
+
+# Tests of code that shares memory between threads: run once more under ThreadSanitizer.
+THREADED = ('http', 'server', 'worker', 'work', 'relay', 'live', 'cache', 'limiter', 'engine', 'breaker', 'client', 'log',
+            'redis', 'partner')
+
+
+def part_threads(run):
+    """the threaded unit tests once more, under TSan"""
+    run.build('tsan')
+    names = [name for name in unit_programs('build-tsan') if any(word in name for word in THREADED)]
+    cmocka_tests(run, 'build-tsan', names, run.environment())
+
+
+def part_sql(run):
+    """every named query prepared against the migrated schema"""
+    run.build('test')
+    pair = run.shared_services()
+    pair.postgres.psql('postgres', 'DROP DATABASE IF EXISTS sql_check')
+    pair.postgres.create_database('sql_check')
+    environment = run.environment() | {'DATABASE_URL': pair.postgres.url('sql_check'), 'REDIS_URL': pair.redis.url()}
+    if run.command(['build-test/cathay', 'migrate'], environment=environment) != 0:
+        raise PartFailed('cathay migrate failed')
+    tests = 0
+
+    def line(text):
+        nonlocal tests
+        match = re.match(r'(not ok|ok)\s+(.*)', text)
+        if match:
+            tests += 1
+            if match[1] == 'ok':
+                run.ok()
+            else:
+                run.bad(match[2])
+
+    code = run.command(['build-test/cathay', 'sql-check'], environment=environment, on_line=line)
+    if code != 0 and not any(part == run.part for part, _, _ in run.results.failures):
+        run.bad(f'cathay sql-check ended with {code}')
+    elif tests == 0:
+        run.ok()
+
+
+def node_files(*patterns):
+    return sorted(os.path.relpath(path, PROJECT) for pattern in patterns for path in glob.glob(os.path.join(PROJECT, pattern)))
+
+
+def part_harness(run):
+    """the harness itself"""
+    run.node(node_files('tests/harness/*.test.js'), run.environment())
+
+
+def part_http(run):
+    """the HTTP server against well- and malformed requests"""
+    run.build('test')
+    run.node(node_files('tests/http/*.test.js'), run.environment(CATHAY_UNDER_TEST='build-test/cathay'))
+
+
+def coverage_path():
+    return os.path.join(LOGS, 'operations.txt')
+
+
+def part_api(run):
+    """scenarios over HTTP; all traffic checked against the contract"""
+    run.build('test')
+    open(coverage_path(), 'wb').close()
+    run.node(node_files('tests/api/*.test.js'),
+             run.environment(CATHAY_UNDER_TEST='build-test/cathay', TEST_COVERAGE=coverage_path()))
+
+
+def part_contract(run):
+    """every operation of the contract was touched by an API test (after part api)"""
+    import yaml
+    with open(os.path.join(PROJECT, 'api', 'openapi.yaml')) as file:
+        contract = yaml.safe_load(file)
+    if not os.path.exists(coverage_path()):
+        raise PartFailed('part api has not run yet')
+    with open(coverage_path()) as file:
+        touched = {line.split()[0] for line in file if line.strip()}
+    for path, item in contract['paths'].items():
+        for method, operation in item.items():
+            if method not in ('get', 'put', 'post', 'delete', 'patch', 'head', 'options'):
+                continue
+            if operation['operationId'] in touched:
+                run.ok()
+            else:
+                run.bad(f'no API test calls {operation["operationId"]} ({method.upper()} {path})', 'tests/api')
+
+
+def part_race(run):
+    """buyers who race for stock, miles and keys"""
+    run.build('release')
+    run.node(node_files('tests/race/*.test.js'), run.environment(CATHAY_UNDER_TEST='build/cathay'))
+
+
+def part_fault(run):
+    """killed processes, a stopped PostgreSQL, a flushed Redis"""
+    run.build('release')
+    run.node(node_files('tests/fault/*.test.js'), run.environment(CATHAY_UNDER_TEST='build/cathay'))
+
+
+def part_tour(run):
+    """docs/tour.md, line by line"""
+    run.build('release')
+    run.node(node_files('tests/tour/*.test.js'), run.environment(CATHAY_UNDER_TEST='build/cathay'))
+
+
+def part_partners(run):
+    """the partners' official clients against the sandboxes"""
+    run.build('test')
+    run.node(node_files('tests/partners/*.test.js'), run.environment(CATHAY_UNDER_TEST='build-test/cathay'))
+
+
+def part_browser(run):
+    """pages in a real browser"""
+    run.build('release')
+    run.node(node_files('tests/browser/*.test.js'), run.environment(CATHAY_UNDER_TEST='build/cathay'))
+
+
+FUZZ_SECONDS = 5
+
+
+def part_fuzz(run):
+    """fuzzers, each for a few seconds on its corpus and new inputs"""
+    directory = os.path.join(PROJECT, 'build-fuzz')
+    if not glob.glob(os.path.join(PROJECT, 'tests', 'fuzz', '*_fuzz.c')):
+        return
+    log = run.log_path('build-fuzz')
+    open(log, 'wb').close()
+    environment = dict(os.environ, CC='clang')
+    if not os.path.exists(os.path.join(directory, 'build.ninja')):
+        shutil.rmtree(directory, ignore_errors=True)
+        setup = ['meson', 'setup', 'build-fuzz', '-Dfuzz=true', '-Db_sanitize=address,undefined', '-Db_lundef=false',
+                 '-Doptimization=1', '-Dwerror=false']
+        if run.command(setup, log=log, environment=environment) != 0:
+            raise PartFailed('build-fuzz could not be set up; see ' + os.path.relpath(log, PROJECT))
+    run.say('  building build-fuzz')
+    if run.command(['ninja', '-C', 'build-fuzz', '-j', str(JOBS)], log=log, environment=environment) != 0:
+        run.say(first_errors(log))
+        raise PartFailed('build-fuzz does not build; see ' + os.path.relpath(log, PROJECT))
+    for path in sorted(glob.glob(os.path.join(PROJECT, 'tests', 'fuzz', '*_fuzz.c'))):
+        name = os.path.basename(path)[:-2]
+        if run.word and run.word not in name:
+            continue
+        work = os.path.join(LOGS, 'fuzz', name)
+        os.makedirs(work, exist_ok=True)
+        line = [os.path.join(directory, name), f'-max_total_time={FUZZ_SECONDS}', '-timeout=10', '-rss_limit_mb=2048',
+                f'-artifact_prefix={work}/', work]
+        corpus = os.path.join(PROJECT, 'tests', 'fuzz', 'corpus', name)
+        if os.path.isdir(corpus):
+            line.append(corpus)
+        if run.command(line, timeout_s=FUZZ_SECONDS + 60) == 0:
+            run.ok()
+        else:
+            run.bad(f'{name}; the input is in {os.path.relpath(work, PROJECT)}')
+
+
+def part_tidy(run):
+    """static analysis (clang-tidy) of files not yet seen in this form"""
+    run.build('test')
+    sys.path.insert(0, os.path.join(PROJECT, 'tools'))
+    import tidy
+    for name, clean in tidy.check(PROJECT, 'build-test', our_files('.c'), run.log_path(), JOBS, run.word):
+        if clean:
+            run.ok()
+        else:
+            run.bad(f'{name}: clang-tidy complains')
+
+
+PARTS = {
+    'format': part_format,
+    'layers': part_layers,
+    'generators': part_generators,
+    'unit': part_unit,
+    'threads': part_threads,
+    'sql': part_sql,
+    'harness': part_harness,
+    'http': part_http,
+    'partners': part_partners,
+    'api': part_api,
+    'contract': part_contract,
+    'race': part_race,
+    'fault': part_fault,
+    'tour': part_tour,
+    'browser': part_browser,
+    'fuzz': part_fuzz,
+    'tidy': part_tidy,
+}
+
+
+def adopt_orphans():
+    """Processes whose parents die become ours, so that nothing outlives this script."""
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+
+
+def children():
+    try:
+        with open(f'/proc/self/task/{os.getpid()}/children') as file:
+            return [int(pid) for pid in file.read().split()]
+    except OSError:
+        return []
+
+
+def stop_orphans():
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + 5
+        for pid in children():
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
+        while children() and time.monotonic() < deadline:
+            try:
+                os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            time.sleep(0.02)
+
+
+def selected(arguments):
+    for argument in arguments:
+        name, _, word = argument.partition(':')
+        if name not in PARTS:
+            print(f'There is no part {name}; the parts are: {" ".join(PARTS)}', file=sys.stderr)
+            sys.exit(2)
+        yield name, word
+    if not arguments:
+        for name in PARTS:
+            yield name, ''
+
+
+def run_part(run, name, word):
+    run.part, run.word = name, word
+    open(run.log_path(), 'wb').close()
+    before = (run.results.passed, len(run.results.failures))
+    began = time.monotonic()
+    run.say(f'{name}: {PARTS[name].__doc__}')
+    try:
+        PARTS[name](run)
+    except (PartFailed, services.ServiceError, OSError, subprocess.CalledProcessError) as error:
+        run.bad(str(error))
+    passed = run.results.passed - before[0]
+    failed = len(run.results.failures) - before[1]
+    run.say(f'  {name}: {passed} passed, {failed} failed, {time.monotonic() - began:.0f} s')
+
+
+def main():
+    arguments = sys.argv[1:]
+    if '--help' in arguments or '-h' in arguments:
+        print(__doc__.strip())
+        return 0
+    if '--list' in arguments:
+        for name, part in PARTS.items():
+            print(f'{name:12}{part.__doc__}')
+        return 0
+    parts = list(selected(arguments))
+    os.makedirs(LOGS, exist_ok=True)
+    adopt_orphans()
+    results = Results()
+    run = Run(results)
+    interrupted = False
+
+    def stop(number, _frame):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGHUP, stop)
+    try:
+        for name, word in parts:
+            run_part(run, name, word)
+    except KeyboardInterrupt:
+        interrupted = True
+        print('\ninterrupted; stopping what was started', flush=True)
+        results.bad(run.part, 'interrupted', '')
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        run.close()
+        stop_orphans()
+    if results.skipped:
+        print(f'\n{len(results.skipped)} skipped:')
+        for part, test in results.skipped:
+            print(f'  {part}: {test}')
+    if results.failures:
+        print('\nFailed:')
+        for part, test, where in results.failures:
+            print(f'  {part}: {test}   ({where})')
+    print(f'{results.passed} passed, {len(results.failures)} failed', flush=True)
+    if interrupted:
+        return 130
+    return 1 if results.failures or results.passed == 0 else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
