@@ -401,7 +401,7 @@ def part_harness(run):
 def part_http(run):
     """the HTTP server against well- and malformed requests"""
     run.build('test')
-    run.node(node_files('tests/http/*.test.js'), run.environment(CATHAY_UNDER_TEST='build-test/cathay'))
+    run.node(node_files('tests/http/*.test.js'), run.environment(TEST_PROGRAM='build-test/cathay'))
 
 
 def coverage_path():
@@ -413,7 +413,7 @@ def part_api(run):
     run.build('test')
     open(coverage_path(), 'wb').close()
     run.node(node_files('tests/api/*.test.js'),
-             run.environment(CATHAY_UNDER_TEST='build-test/cathay', TEST_COVERAGE=coverage_path()))
+             run.environment(TEST_PROGRAM='build-test/cathay', TEST_COVERAGE=coverage_path()))
 
 
 def part_contract(run):
@@ -438,31 +438,31 @@ def part_contract(run):
 def part_race(run):
     """buyers who race for stock, miles and keys"""
     run.build('release')
-    run.node(node_files('tests/race/*.test.js'), run.environment(CATHAY_UNDER_TEST='build/cathay'))
+    run.node(node_files('tests/race/*.test.js'), run.environment(TEST_PROGRAM='build/cathay'))
 
 
 def part_fault(run):
     """killed processes, a stopped PostgreSQL, a flushed Redis"""
     run.build('release')
-    run.node(node_files('tests/fault/*.test.js'), run.environment(CATHAY_UNDER_TEST='build/cathay'))
+    run.node(node_files('tests/fault/*.test.js'), run.environment(TEST_PROGRAM='build/cathay'))
 
 
 def part_tour(run):
     """docs/tour.md, line by line"""
     run.build('release')
-    run.node(node_files('tests/tour/*.test.js'), run.environment(CATHAY_UNDER_TEST='build/cathay'))
+    run.node(node_files('tests/tour/*.test.js'), run.environment(TEST_PROGRAM='build/cathay'))
 
 
 def part_partners(run):
     """the partners' official clients against the sandboxes"""
     run.build('test')
-    run.node(node_files('tests/partners/*.test.js'), run.environment(CATHAY_UNDER_TEST='build-test/cathay'))
+    run.node(node_files('tests/partners/*.test.js'), run.environment(TEST_PROGRAM='build-test/cathay'))
 
 
 def part_browser(run):
     """pages in a real browser"""
     run.build('release')
-    run.node(node_files('tests/browser/*.test.js'), run.environment(CATHAY_UNDER_TEST='build/cathay'))
+    run.node(node_files('tests/browser/*.test.js'), run.environment(TEST_PROGRAM='build/cathay'))
 
 
 FUZZ_SECONDS = 5
