@@ -161,7 +161,8 @@ class Postgres:
             }
         else:
             # Tests stop the server hard, never the machine: what was written survives without fsync.
-            settings |= {'fsync': 'off', 'full_page_writes': 'off', 'shared_buffers': '128MB', 'max_wal_size': '2GB'}
+            settings |= {'fsync': 'off', 'full_page_writes': 'off', 'shared_buffers': '128MB', 'max_wal_size': '2GB',
+                         'shared_preload_libraries': 'pg_stat_statements'}
         return settings
 
     def prepare(self):
