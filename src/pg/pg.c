@@ -64,6 +64,11 @@ static void set_prepared(struct pg *db, int slot)
     db->prepared[slot / 64] |= (uint64_t)1 << (slot % 64);
 }
 
+static void clear_prepared(struct pg *db, int slot)
+{
+    db->prepared[slot / 64] &= ~((uint64_t)1 << (slot % 64));
+}
+
 struct pg *pg_new(const char *url, const char *role, const char *settings)
 {
     struct pg *db = calloc(1, sizeof *db);
@@ -255,6 +260,7 @@ enum error_code pg_query_send(struct pg *db, const struct pg_statement *statemen
         if (!PQsendPrepare(db->conn, statement->name, statement->sql, statement->param_count,
                            statement->param_types))
             return connection_lost(db, statement->name);
+        set_prepared(db, slot); /* for the same statement further down the pipeline; taken back if it fails */
     }
     if (!PQsendQueryPrepared(db->conn, statement->name, params->count, params->values, params->lengths,
                              params->formats, 1))
@@ -297,13 +303,12 @@ enum error_code pg_query_result(struct pg *db, PGresult **result)
     enum error_code code = ERR_OK;
     if (prepare_first) {
         code = pipeline_result(db, statement, result);
-        if (!code) {
-            PQclear(*result);
-            *result = NULL;
-            set_prepared(db, slot_of(statement));
-        }
+        PQclear(*result);
+        *result = NULL;
         if (!db->conn)
             return code;
+        if (code)
+            clear_prepared(db, slot_of(statement));
     }
     if (db->pipeline) {
         enum error_code second = pipeline_result(db, statement, result);
