@@ -1,10 +1,13 @@
--- Vendors, the tree of categories, products with their variants, pictures.
+-- Vendors, the tree of categories, products with their variants, pictures, and the table that listings and search read.
+
+CREATE EXTENSION IF NOT EXISTS pg_trgm;
 
 CREATE TABLE vendor (
     id         uuid        PRIMARY KEY,
     slug       text        NOT NULL UNIQUE,
     name       text        NOT NULL,
     state      text        NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'closed')),
+    version    integer     NOT NULL DEFAULT 1,
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
@@ -17,8 +20,11 @@ CREATE TABLE category (
     slug       text        NOT NULL UNIQUE,
     name       text        NOT NULL,
     position   integer     NOT NULL DEFAULT 0,
-    created_at timestamptz NOT NULL DEFAULT now()
+    version    integer     NOT NULL DEFAULT 1,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CHECK (path[cardinality(path)] = id AND cardinality(path) BETWEEN 1 AND 6)
 );
+CREATE INDEX category_parent ON category (parent_id);
 
 -- What attributes mean; a product's values are checked against it.
 CREATE TABLE attribute (
@@ -48,6 +54,7 @@ CREATE TABLE product (
     CHECK ((state = 'draft') = (published_at IS NULL) OR state = 'archived')
 );
 CREATE INDEX product_vendor ON product (vendor_id, id);
+CREATE INDEX product_category ON product (category_id);
 
 CREATE TABLE variant (
     id           uuid        PRIMARY KEY,
@@ -63,6 +70,8 @@ CREATE TABLE variant (
     updated_at   timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX variant_product ON variant (product_id, position);
+-- Two variants on sale never look the same.
+CREATE UNIQUE INDEX variant_options ON variant (product_id, options) WHERE state = 'active';
 
 CREATE TABLE media (
     id           uuid        PRIMARY KEY,
@@ -74,3 +83,73 @@ CREATE TABLE media (
     created_at   timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX media_product ON media (product_id, position);
+
+-- A variant's title: the product's name and the values that it differs in, in the order of the product's options.
+CREATE FUNCTION variant_title(name text, options text[], chosen jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT name || coalesce(' (' || (SELECT string_agg(chosen ->> o.code, ', ' ORDER BY o.n)
+                                     FROM unnest(options) WITH ORDINALITY o(code, n) WHERE chosen ? o.code) || ')', '')
+$$;
+
+-- Chinese, Japanese and Korean write no spaces between words: their text is searched by characters and pairs of
+-- neighbours. Of a query (pairs_only) only pairs are taken where there are any, so that all of them have to occur.
+CREATE FUNCTION cjk_grams(content text, pairs_only boolean) RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT coalesce(array_agg(DISTINCT gram), '{}')
+    FROM (SELECT (regexp_matches(content, '[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]+', 'g'))[1] AS run) runs,
+         generate_series(1, length(run)) at,
+         LATERAL (SELECT substr(run, at, 2) AS gram WHERE at < length(run)
+                  UNION ALL
+                  SELECT substr(run, at, 1) WHERE NOT pairs_only OR length(run) = 1) grams
+$$;
+
+CREATE FUNCTION search_vector(name text, brand text, description text) RETURNS tsvector
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT setweight(to_tsvector('english', name), 'A')
+        || setweight(to_tsvector('english', coalesce(brand, '')), 'B')
+        || setweight(to_tsvector('english', description), 'C')
+        || setweight(array_to_tsvector(cjk_grams(concat_ws(' ', name, brand), false)), 'A')
+        || setweight(array_to_tsvector(cjk_grams(description, false)), 'C')
+$$;
+
+-- What a person typed: words as web searches have them (quotes, or, a minus), and pairs of CJK characters.
+CREATE FUNCTION search_query(typed text) RETURNS tsquery
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT CASE WHEN cardinality(pairs) = 0 THEN websearch_to_tsquery('english', typed)
+                WHEN words !~ '\w' THEN in_pairs
+                ELSE websearch_to_tsquery('english', words) && in_pairs END
+    FROM (SELECT cjk_grams(typed, true) AS pairs,
+                 regexp_replace(typed, '[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]+', ' ', 'g') AS words) parts,
+         LATERAL (SELECT string_agg(quote_literal(gram), ' & ')::tsquery AS in_pairs FROM unnest(pairs) gram) joined
+$$;
+
+-- What listings and search read: a row for each published product and currency that it has a price in. It holds nothing
+-- that the other tables do not say; `cathay verify` compares. card: the JSON that a listing answers with.
+CREATE TABLE listing (
+    product_id      uuid        NOT NULL,
+    currency        char(3)     NOT NULL,
+    vendor_id       uuid        NOT NULL,
+    category_path   uuid[]      NOT NULL,
+    brand           text,
+    sort_name       text        NOT NULL, -- lower case, cut to what a cursor can carry
+    search_name     text        NOT NULL, -- name and brand, for words that were typed wrongly
+    search          tsvector    NOT NULL,
+    facets          text[]      NOT NULL, -- 'material=leather': attributes, and the options of its variants
+    price_minor     bigint      NOT NULL, -- the lowest of its variants
+    in_stock        boolean     NOT NULL,
+    published_at    timestamptz NOT NULL,
+    card            text        NOT NULL,
+    PRIMARY KEY (product_id, currency)
+) WITH (fillfactor = 80);
+CREATE INDEX listing_newest ON listing (currency, published_at, product_id);
+CREATE INDEX listing_price ON listing (currency, price_minor, product_id);
+CREATE INDEX listing_name ON listing (currency, sort_name, product_id);
+CREATE INDEX listing_vendor ON listing (vendor_id, currency, published_at, product_id);
+CREATE INDEX listing_category ON listing USING gin (category_path);
+CREATE INDEX listing_facets ON listing USING gin (facets);
+CREATE INDEX listing_search ON listing USING gin (search);
+CREATE INDEX listing_typos ON listing USING gin (search_name gin_trgm_ops);

@@ -10,7 +10,7 @@ CREATE TABLE location (
     priority   integer     NOT NULL DEFAULT 0, -- the lowest that has enough is taken first
     created_at timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX location_vendor ON location (vendor_id);
+CREATE INDEX location_vendor ON location (vendor_id, id);
 
 -- Rows change on every order: half of each page is left free, and no index touches what changes (HOT).
 CREATE TABLE stock (
@@ -35,7 +35,12 @@ CREATE TABLE movement (
     note        text,
     created_at  timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX movement_stock ON movement (variant_id, location_id, id);
+CREATE INDEX movement_variant ON movement (variant_id, id);
+
+-- How well a variant is stocked, from what is available over all its locations. inventory.c says the same in C.
+CREATE FUNCTION stock_state(available bigint) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$ SELECT CASE WHEN coalesce(available, 0) <= 0 THEN 'out_of_stock' WHEN available <= 5 THEN 'low' ELSE 'in_stock' END $$;
 
 -- held: until paid. confirmed: paid, waiting to be shipped. consumed: shipped. released: given back.
 CREATE TABLE reservation (
