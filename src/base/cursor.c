@@ -61,7 +61,8 @@ static bool decode(struct arena *arena, struct str encoded, char kind, struct cu
     return true;
 }
 
-enum error_code cursor_decode(struct arena *arena, struct str encoded, char kind, struct cursor *cursor, struct error *error)
+enum error_code cursor_decode(struct arena *arena, struct str encoded, char kind, struct cursor *cursor,
+                              struct error *error)
 {
     if (encoded.ptr && decode(arena, encoded, kind, cursor))
         return ERR_OK;

@@ -1,6 +1,8 @@
-/* Cursors of paged lists: where a page ended, as text that a client hands back unread. A cursor names its list and order
- * (`kind`), so that one of another list is refused; a check sum refuses what was altered or cut. It is no secret and
- * grants nothing: whoever makes one up gets another page of what they may read anyway. Nothing blocks. */
+/* Cursors of paged lists: where a page ended, as text that a client hands back unread. A cursor names its
+ * list and order
+ * (`kind`), so that one of another list is refused; a check sum refuses what was altered or cut. It is no
+ * secret and grants nothing: whoever makes one up gets another page of what they may read anyway. Nothing
+ * blocks. */
 #ifndef CATHAY_BASE_CURSOR_H
 #define CATHAY_BASE_CURSOR_H
 
@@ -23,6 +25,7 @@ struct cursor {
 struct str cursor_encode(struct arena *arena, const struct cursor *cursor);
 
 /* ERR_VALIDATION with the field "cursor" unless it is a cursor of that kind. */
-enum error_code cursor_decode(struct arena *arena, struct str encoded, char kind, struct cursor *cursor, struct error *error);
+enum error_code cursor_decode(struct arena *arena, struct str encoded, char kind, struct cursor *cursor,
+                              struct error *error);
 
 #endif

@@ -12,7 +12,8 @@ enum stock_state stock_state(int64_t available)
 
 const char *stock_state_text(enum stock_state state)
 {
-    static const char *const texts[] = {[STOCK_OUT] = "out_of_stock", [STOCK_LOW] = "low", [STOCK_IN] = "in_stock"};
+    static const char *const texts[] = {
+        [STOCK_OUT] = "out_of_stock", [STOCK_LOW] = "low", [STOCK_IN] = "in_stock"};
     return texts[state];
 }
 
@@ -24,7 +25,8 @@ static bool before(const struct stock_row *a, const struct stock_row *b)
 }
 
 /* The first row, by priority, that has at least `least` available and comes after `last` (NULL: any). */
-static struct stock_row *next_row(struct stock_row *rows, size_t count, int32_t least, const struct stock_row *last)
+static struct stock_row *next_row(struct stock_row *rows, size_t count, int32_t least,
+                                  const struct stock_row *last)
 {
     struct stock_row *best = NULL;
     for (size_t i = 0; i < count; i++) {

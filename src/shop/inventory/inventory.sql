@@ -28,7 +28,7 @@ SELECT * FROM unnest(:order_ids, :line_nos, :location_ids, :variant_ids, :quanti
 -- The products of these variants: what events about their stock are about.
 -- name: variant_product_list(variant_ids variant_id[]) :many
 -- returns: variant_id variant_id, product_id product_id
-SELECT v.id, v.product_id FROM variant v WHERE v.id = ANY(:variant_ids);
+SELECT v.id AS variant_id, v.product_id FROM variant v WHERE v.id = ANY(:variant_ids);
 
 -- ── reservations of one order; its row is locked by the caller ──
 
@@ -92,7 +92,7 @@ ON CONFLICT DO NOTHING;
 -- name: stock_show(variant_id variant_id) :one
 -- returns: body json
 SELECT json_build_object('variant_id', wire_id('var', v.id), 'state', stock_state(
-    (SELECT sum(s.on_hand - s.reserved) FROM stock s WHERE s.variant_id = v.id)))
+    (SELECT sum(s.on_hand - s.reserved) FROM stock s WHERE s.variant_id = v.id))) AS body
 FROM variant v
 JOIN product p ON p.id = v.product_id AND p.state = 'published'
 WHERE v.id = :variant_id AND v.state = 'active';
@@ -106,7 +106,7 @@ SELECT json_build_object(
     'locations', (SELECT coalesce(json_agg(json_build_object(
             'location_id', wire_id('loc', l.id), 'code', l.code, 'name', l.name, 'country', l.country, 'priority', l.priority,
             'on_hand', s.on_hand, 'reserved', s.reserved, 'available', s.on_hand - s.reserved) ORDER BY l.priority, l.id), '[]')
-        FROM stock s JOIN location l ON l.id = s.location_id WHERE s.variant_id = v.id))
+        FROM stock s JOIN location l ON l.id = s.location_id WHERE s.variant_id = v.id)) AS body
 FROM variant v
 WHERE v.id = :variant_id AND (:vendor_id::uuid IS NULL OR v.vendor_id = :vendor_id);
 
@@ -128,9 +128,9 @@ SELECT coalesce(json_agg(json_build_object(
            'id', wire_id('mov', page.id), 'variant_id', wire_id('var', page.variant_id), 'location_id', wire_id('loc', page.location_id),
            'quantity', page.quantity, 'reason', page.reason, 'order_id', wire_id('ord', page.order_id),
            'actor_id', wire_id('usr', page.actor_id), 'note', page.note, 'created_at', page.created_at) ORDER BY page.n)
-           FILTER (WHERE page.n <= :page_size), '[]'),
-       count(*) > :page_size,
-       (SELECT last.id FROM page last WHERE last.n = :page_size)
+           FILTER (WHERE page.n <= :page_size), '[]') AS items,
+       count(*) > :page_size AS more,
+       (SELECT last.id FROM page last WHERE last.n = :page_size) AS last_id
 FROM page;
 
 -- name: location_list(vendor_id vendor_id?, after location_id?, page_size int4) :one
@@ -144,9 +144,9 @@ WITH page AS (
 )
 SELECT coalesce(json_agg(json_build_object(
            'id', wire_id('loc', page.id), 'vendor_id', wire_id('ven', page.vendor_id), 'code', page.code, 'name', page.name,
-           'country', page.country, 'priority', page.priority) ORDER BY page.n) FILTER (WHERE page.n <= :page_size), '[]'),
-       count(*) > :page_size,
-       (SELECT last.id FROM page last WHERE last.n = :page_size)
+           'country', page.country, 'priority', page.priority) ORDER BY page.n) FILTER (WHERE page.n <= :page_size), '[]') AS items,
+       count(*) > :page_size AS more,
+       (SELECT last.id FROM page last WHERE last.n = :page_size) AS last_id
 FROM page;
 
 -- No row when there is no such vendor.
@@ -158,14 +158,15 @@ WITH made AS (
     RETURNING *
 )
 SELECT json_build_object('id', wire_id('loc', made.id), 'vendor_id', wire_id('ven', made.vendor_id), 'code', made.code, 'name', made.name,
-                         'country', made.country, 'priority', made.priority)
+                         'country', made.country, 'priority', made.priority) AS body
 FROM made;
 
 -- ── invariants, for `cathay verify`; each says where, at most `most` times ──
 
 -- name: stock_check_on_hand(most int4) :many
 -- returns: variant_id variant_id, location_id location_id, on_hand int8, moved int8
-SELECT coalesce(s.variant_id, m.variant_id), coalesce(s.location_id, m.location_id), coalesce(s.on_hand, 0)::bigint, coalesce(m.quantity, 0)
+SELECT coalesce(s.variant_id, m.variant_id) AS variant_id, coalesce(s.location_id, m.location_id) AS location_id,
+       coalesce(s.on_hand, 0)::bigint AS on_hand, coalesce(m.quantity, 0) AS moved
 FROM stock s
 FULL JOIN (SELECT variant_id, location_id, sum(quantity)::bigint AS quantity FROM movement GROUP BY 1, 2) m
     ON m.variant_id = s.variant_id AND m.location_id = s.location_id
@@ -174,7 +175,8 @@ LIMIT :most;
 
 -- name: stock_check_reserved(most int4) :many
 -- returns: variant_id variant_id, location_id location_id, reserved int8, open int8
-SELECT coalesce(s.variant_id, r.variant_id), coalesce(s.location_id, r.location_id), coalesce(s.reserved, 0)::bigint, coalesce(r.quantity, 0)
+SELECT coalesce(s.variant_id, r.variant_id) AS variant_id, coalesce(s.location_id, r.location_id) AS location_id,
+       coalesce(s.reserved, 0)::bigint AS reserved, coalesce(r.quantity, 0) AS open
 FROM stock s
 FULL JOIN (SELECT variant_id, location_id, sum(quantity)::bigint AS quantity FROM reservation
            WHERE state IN ('held', 'confirmed') GROUP BY 1, 2) r
@@ -194,7 +196,7 @@ LIMIT :most;
 -- returns: variant_id variant_id, location_id location_id, why text
 SELECT s.variant_id, s.location_id,
        CASE WHEN v.id IS NULL THEN 'no such variant' WHEN l.id IS NULL THEN 'no such location'
-            WHEN l.vendor_id <> v.vendor_id THEN 'the location is another vendor''s' ELSE 'the priority is not the location''s' END
+            WHEN l.vendor_id <> v.vendor_id THEN 'the location is another vendor''s' ELSE 'the priority is not the location''s' END AS why
 FROM stock s
 LEFT JOIN variant v ON v.id = s.variant_id
 LEFT JOIN location l ON l.id = s.location_id
@@ -204,7 +206,7 @@ LIMIT :most;
 -- Reservations fit their order's state: held while it waits for payment, none open once it has ended.
 -- name: reservation_check_orders(most int4) :many
 -- returns: order_id order_id, line_no int2, state text, order_state text
-SELECT r.order_id, r.line_no, r.state, coalesce(o.state, 'no such order')
+SELECT r.order_id, r.line_no, r.state, coalesce(o.state, 'no such order') AS order_state
 FROM reservation r
 LEFT JOIN orders o ON o.id = r.order_id
 WHERE r.state IN ('held', 'confirmed')

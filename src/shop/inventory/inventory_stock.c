@@ -1,6 +1,7 @@
-/* Changes of stock inside the caller's transaction. Each has the same course: lock and read all stock of the variants
- * concerned (in order), decide in memory, write the sums of the changes set-based, and tell of variants whose stock state
- * has crossed a border. Since every row of a variant is locked, what is available over all locations is exact. */
+/* Changes of stock inside the caller's transaction. Each has the same course: lock and read all stock of the
+ * variants concerned (in order), decide in memory, write the sums of the changes set-based, and tell of
+ * variants whose stock state has crossed a border. Since every row of a variant is locked, what is available
+ * over all locations is exact. */
 #include "shop/inventory/inventory.h"
 
 #include "base/check.h"
@@ -11,7 +12,7 @@
 #define ON_HAND_MAX 1000000000
 
 struct change {
-    struct stock_row row; /* as it was read */
+    struct stock_row row;      /* as it was read */
     int32_t on_hand, reserved; /* what is added */
 };
 
@@ -20,18 +21,20 @@ struct changes {
     size_t count;
 };
 
-static struct change *change_of(struct changes *changes, struct variant_id variant_id, struct location_id location_id)
+static struct change *change_of(struct changes *changes, struct variant_id variant_id,
+                                struct location_id location_id)
 {
     for (size_t i = 0; i < changes->count; i++) {
         struct change *change = &changes->items[i];
-        if (variant_id_equal(change->row.variant_id, variant_id) && location_id_equal(change->row.location_id, location_id))
+        if (variant_id_equal(change->row.variant_id, variant_id) &&
+            location_id_equal(change->row.location_id, location_id))
             return change;
     }
     return NULL;
 }
 
-enum error_code stock_news(struct pg *db, struct arena *arena, struct variant_id variant_id, int64_t available_before,
-                           int64_t available_after)
+enum error_code stock_news(struct pg *db, struct arena *arena, struct variant_id variant_id,
+                           int64_t available_before, int64_t available_after)
 {
     enum stock_state after = stock_state(available_after);
     if (stock_state(available_before) == after)
@@ -46,12 +49,14 @@ enum error_code stock_news(struct pg *db, struct arena *arena, struct variant_id
     struct event event = {
         .type = STR("stock.changed"),
         .aggregate_id = products.items[0].product_id.uuid,
-        .payload = arena_printf(arena, "{\"variant_id\":\"%s\",\"state\":\"%s\"}", text, stock_state_text(after)),
+        .payload =
+            arena_printf(arena, "{\"variant_id\":\"%s\",\"state\":\"%s\"}", text, stock_state_text(after)),
     };
     return outbox_publish(db, &event, NULL);
 }
 
-/* News for every variant among the changes; rows of a variant are neighbours, since they were locked in order. */
+/* News for every variant among the changes; rows of a variant are neighbours, since they were locked in
+ * order. */
 static enum error_code tell(struct pg *db, struct arena *arena, const struct changes *changes)
 {
     enum error_code code = ERR_OK;
@@ -121,12 +126,15 @@ static void take(struct changes *changes, struct arena *arena, const struct stoc
     changes->items = ARENA_ARRAY(arena, struct change, rows->count);
     for (size_t i = 0; i < rows->count; i++) {
         const struct stock_lock_of_order_row *row = &rows->items[i];
-        changes->items[i].row = (struct stock_row){row->variant_id, row->location_id, row->priority, row->on_hand, row->reserved};
+        changes->items[i].row =
+            (struct stock_row){row->variant_id, row->location_id, row->priority, row->on_hand, row->reserved};
     }
 }
 
-/* Locks the stock of all variants of the order, then reads its reservations: after the lock, so that they are fresh. */
-static enum error_code lock_order(struct pg *db, struct arena *arena, struct order_id order_id, struct changes *changes,
+/* Locks the stock of all variants of the order, then reads its reservations: after the lock, so that they are
+ * fresh. */
+static enum error_code lock_order(struct pg *db, struct arena *arena, struct order_id order_id,
+                                  struct changes *changes,
                                   struct reservation_list_of_order_rows *reservations)
 {
     struct stock_lock_of_order_rows rows;
@@ -134,7 +142,8 @@ static enum error_code lock_order(struct pg *db, struct arena *arena, struct ord
     if (code)
         return code;
     take(changes, arena, &rows);
-    return reservation_list_of_order(db, arena, (struct reservation_list_of_order_args){order_id}, reservations);
+    return reservation_list_of_order(db, arena, (struct reservation_list_of_order_args){order_id},
+                                     reservations);
 }
 
 enum error_code inventory_reservations_confirm(struct pg *db, struct order_id order_id)
@@ -142,7 +151,8 @@ enum error_code inventory_reservations_confirm(struct pg *db, struct order_id or
     return reservation_confirm(db, (struct reservation_confirm_args){order_id}, NULL);
 }
 
-/* What happens to an order's reservations: those in one of the states, at one location (or all), change stock and move on. */
+/* What happens to an order's reservations: those in one of the states, at one location (or all), change stock
+ * and move on. */
 struct step {
     struct str_array from;
     struct str to;
@@ -162,7 +172,8 @@ static bool concerns(const struct step *step, const struct reservation_list_of_o
     return false;
 }
 
-static enum error_code move(struct pg *db, struct arena *arena, struct order_id order_id, const struct step *step)
+static enum error_code move(struct pg *db, struct arena *arena, struct order_id order_id,
+                            const struct step *step)
 {
     struct changes changes;
     struct reservation_list_of_order_rows reservations;
@@ -190,14 +201,16 @@ static enum error_code move(struct pg *db, struct arena *arena, struct order_id 
                             NULL);
     if (code)
         return code;
-    return apply(db, arena, &changes,
-                 (struct movement_insert_batch_args){.reason = step->reason, .order_id = opt_order_id(order_id)});
+    return apply(
+        db, arena, &changes,
+        (struct movement_insert_batch_args){.reason = step->reason, .order_id = opt_order_id(order_id)});
 }
 
 enum error_code inventory_reservations_release(struct pg *db, struct order_id order_id)
 {
     static const struct str from[] = {{"held", 4}, {"confirmed", 9}};
-    const struct step step = {.from = {from, 2}, .to = STR("released"), .reserved_sign = -1, .reason = STR("correction")};
+    const struct step step = {
+        .from = {from, 2}, .to = STR("released"), .reserved_sign = -1, .reason = STR("correction")};
     struct arena *arena = arena_new();
     enum error_code code = move(db, arena, order_id, &step);
     arena_free(arena);
@@ -249,8 +262,9 @@ static struct held held_new(struct arena *arena, size_t most)
 }
 
 /* Finds stock for one line; false when there is not enough. */
-static bool hold_line(struct arena *arena, struct changes *changes, struct held *held, struct order_id order_id, int16_t line_no,
-                      struct variant_id variant_id, int32_t quantity)
+static bool hold_line(struct arena *arena, struct changes *changes, struct held *held,
+                      struct order_id order_id, int16_t line_no, struct variant_id variant_id,
+                      int32_t quantity)
 {
     struct stock_row *rows = ARENA_ARRAY(arena, struct stock_row, changes->count + 1);
     struct stock_part *parts = ARENA_ARRAY(arena, struct stock_part, changes->count + 1);
@@ -300,18 +314,22 @@ enum error_code inventory_reservations_reacquire(struct pg *db, struct arena *ar
         return ERR_OK;
     code = reservation_drop_released(db, (struct reservation_drop_released_args){order_id}, NULL);
     if (!code)
-        code = reservation_insert_batch(db,
-                                        (struct reservation_insert_batch_args){.order_ids = {held.order_ids, held.count},
-                                                                               .line_nos = {held.line_nos, held.count},
-                                                                               .location_ids = {held.location_ids, held.count},
-                                                                               .variant_ids = {held.variant_ids, held.count},
-                                                                               .quantities = {held.quantities, held.count}},
-                                        NULL);
-    return code ? code : apply(db, arena, &changes, (struct movement_insert_batch_args){.reason = STR("correction")});
+        code = reservation_insert_batch(
+            db,
+            (struct reservation_insert_batch_args){.order_ids = {held.order_ids, held.count},
+                                                   .line_nos = {held.line_nos, held.count},
+                                                   .location_ids = {held.location_ids, held.count},
+                                                   .variant_ids = {held.variant_ids, held.count},
+                                                   .quantities = {held.quantities, held.count}},
+            NULL);
+    return code
+               ? code
+               : apply(db, arena, &changes, (struct movement_insert_batch_args){.reason = STR("correction")});
 }
 
 /* Locks all stock of one variant; its row at the location is made first where it is missing. */
-static enum error_code lock_variant(struct pg *db, struct arena *arena, struct variant_id variant_id, struct changes *changes)
+static enum error_code lock_variant(struct pg *db, struct arena *arena, struct variant_id variant_id,
+                                    struct changes *changes)
 {
     struct stock_lock_batch_rows rows;
     enum error_code code =
@@ -322,19 +340,21 @@ static enum error_code lock_variant(struct pg *db, struct arena *arena, struct v
     changes->items = ARENA_ARRAY(arena, struct change, rows.count);
     for (size_t i = 0; i < rows.count; i++) {
         const struct stock_lock_batch_row *row = &rows.items[i];
-        changes->items[i].row = (struct stock_row){row->variant_id, row->location_id, row->priority, row->on_hand, row->reserved};
+        changes->items[i].row =
+            (struct stock_row){row->variant_id, row->location_id, row->priority, row->on_hand, row->reserved};
     }
     return ERR_OK;
 }
 
-enum error_code inventory_adjust(struct pg *db, struct arena *arena, struct variant_id variant_id, struct location_id location_id,
-                                 int32_t quantity, struct str reason, struct uuid actor_id, struct str note,
-                                 struct movement_id *movement_id)
+enum error_code inventory_adjust(struct pg *db, struct arena *arena, struct variant_id variant_id,
+                                 struct location_id location_id, int32_t quantity, struct str reason,
+                                 struct uuid actor_id, struct str note, struct movement_id *movement_id)
 {
     CHECK(quantity != 0 && quantity >= -ON_HAND_MAX && quantity <= ON_HAND_MAX);
     struct stock_place_row place;
     bool found;
-    enum error_code code = stock_place(db, arena, (struct stock_place_args){variant_id, location_id}, &place, &found);
+    enum error_code code =
+        stock_place(db, arena, (struct stock_place_args){variant_id, location_id}, &place, &found);
     if (!code && !found)
         code = ERR_NOT_FOUND;
     if (!code)
