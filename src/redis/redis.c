@@ -22,6 +22,7 @@ struct redis {
     int64_t epoch;
     size_t queued;
     bool told_away;
+    bool ping_open; /* a ping on a subscribed connection has not been answered */
 };
 
 static bool copy_part(char *out, size_t size, struct str part)
@@ -122,6 +123,7 @@ void redis_disconnect(struct redis *redis)
         redisFree(redis->context);
     redis->context = NULL;
     redis->queued = 0;
+    redis->ping_open = false;
 }
 
 void redis_free(struct redis *redis)
@@ -355,6 +357,8 @@ enum redis_wait redis_next_message(struct redis *redis, int wait_ms, redisReply 
         if (redisGetReplyFromReader(redis->context, &got) != REDIS_OK)
             break;
         redisReply *said = got;
+        if (said)
+            redis->ping_open = false;
         if (said && said->type == REDIS_REPLY_ARRAY && said->elements == 3 &&
             str_equal(redis_reply_str(said->element[0]), STR("message"))) {
             *reply = said;
@@ -375,4 +379,18 @@ enum redis_wait redis_next_message(struct redis *redis, int wait_ms, redisReply 
     }
     lost(redis, "subscription");
     return REDIS_AWAY;
+}
+
+bool redis_ping_subscribed(struct redis *redis)
+{
+    if (!redis->context)
+        return false;
+    int done = 0;
+    if (redis->ping_open || redisAppendCommand(redis->context, "PING") != REDIS_OK ||
+        redisBufferWrite(redis->context, &done) != REDIS_OK) {
+        lost(redis, "sign of life");
+        return false;
+    }
+    redis->ping_open = true;
+    return true;
 }

@@ -1,0 +1,340 @@
+/* The relay: one thread that moves work from PostgreSQL towards the workers. Every relay_poll_ms it asks
+ * whether anything is to be done; then
+ *   1. events become tasks: some rows of the outbox are locked (other relays skip them), one task for each
+ * subscription is inserted, the rows are marked, all in one transaction. Afterwards, and only then, Redis is
+ * told: ids of the tasks, live news, invalidations. A crash in between loses hints, not tasks: the sweeper
+ * finds them.
+ *   2. tasks whose time has come (retries, delayed ones) are marked as pushed and pushed.
+ * Once a second the sweeper pushes again what was pushed but not claimed while the stream is empty, that is
+ * what Redis has lost, and takes back running tasks whose lease has ended.
+ *
+ * The relay's commits are not flushed (synchronous_commit off): if a crash of PostgreSQL takes one back, the
+ * same step is done again, and a worker's later flushed commit flushes it too. */
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/log.h"
+#include "relay_sql.h"
+#include "work/registry.h"
+#include "work/retry.h"
+#include "work/stop.h"
+#include "work/stream.h"
+
+#include <stdlib.h>
+
+#define BATCH_MAX 500
+#define TASKS_PER_EVENT_MAX 32
+#define FLUSH_EVERY 200 /* commands in one round trip to Redis */
+#define SWEEP_MS 1000
+#define LATE_MS 5000
+#define AFTER_ERROR_MS 500
+
+struct relay {
+    struct pg *db;
+    struct redis *redis;
+    struct arena *arena;
+    struct stop stop;
+    pthread_t thread;
+    int64_t sweep_at_us;
+    bool missed; /* messages could not be published: listeners have to be told */
+};
+
+struct pushed_task {
+    struct task_id id;
+    enum task_priority priority;
+};
+
+/* One batch of events and what they become. */
+struct expansion {
+    struct relay *relay;
+    bool pushed;
+    struct relay_take_rows events;
+    struct task_id *ids;
+    struct event_id *event_ids;
+    struct str *names;
+    struct uuid *aggregates;
+    int16_t *priorities;
+    size_t task_count;
+};
+
+static void plan_tasks(struct expansion *expansion, int16_t *counts)
+{
+    struct arena *arena = expansion->relay->arena;
+    size_t most = expansion->events.count * TASKS_PER_EVENT_MAX;
+    expansion->ids = ARENA_ARRAY(arena, struct task_id, most);
+    expansion->event_ids = ARENA_ARRAY(arena, struct event_id, most);
+    expansion->names = ARENA_ARRAY(arena, struct str, most);
+    expansion->aggregates = ARENA_ARRAY(arena, struct uuid, most);
+    expansion->priorities = ARENA_ARRAY(arena, int16_t, most);
+    size_t at = 0;
+    for (size_t i = 0; i < expansion->events.count; i++) {
+        const struct relay_take_row *event = &expansion->events.items[i];
+        const struct task_definition *const *tasks;
+        size_t count = work_subscribers(event->type, &tasks);
+        CHECK(count <= TASKS_PER_EVENT_MAX);
+        counts[i] = (int16_t)count;
+        for (size_t j = 0; j < count; j++, at++) {
+            expansion->ids[at] = task_id_new();
+            expansion->event_ids[at] = event->id;
+            expansion->names[at] = str_from(tasks[j]->name);
+            expansion->aggregates[at] = event->aggregate_id;
+            expansion->priorities[at] = (int16_t)tasks[j]->priority;
+        }
+    }
+    expansion->task_count = at;
+}
+
+static enum error_code write_expansion(struct pg *db, const struct expansion *expansion,
+                                       const int16_t *counts)
+{
+    size_t count = expansion->events.count, tasks = expansion->task_count;
+    struct event_id *ids = ARENA_ARRAY(expansion->relay->arena, struct event_id, count);
+    for (size_t i = 0; i < count; i++)
+        ids[i] = expansion->events.items[i].id;
+    enum error_code code = pg_pipeline_begin(db);
+    if (code)
+        return code;
+    relay_insert_tasks_queue(db,
+                             (struct relay_insert_tasks_args){.ids = {expansion->ids, tasks},
+                                                              .event_ids = {expansion->event_ids, tasks},
+                                                              .names = {expansion->names, tasks},
+                                                              .aggregate_ids = {expansion->aggregates, tasks},
+                                                              .priorities = {expansion->priorities, tasks},
+                                                              .pushed = expansion->pushed});
+    relay_mark_expanded_queue(
+        db, (struct relay_mark_expanded_args){.ids = {ids, count}, .task_counts = {counts, count}});
+    pg_pipeline_sync(db);
+    enum error_code inserted = relay_insert_tasks_fetch(db, NULL);
+    enum error_code marked = relay_mark_expanded_fetch(db, NULL);
+    enum error_code ended = pg_pipeline_end(db);
+    return inserted ? inserted : marked ? marked : ended;
+}
+
+static enum error_code expand(struct pg *db, void *context)
+{
+    struct expansion *expansion = context;
+    expansion->task_count = 0;
+    enum error_code code =
+        relay_take(db, expansion->relay->arena, (struct relay_take_args){BATCH_MAX}, &expansion->events);
+    if (code || expansion->events.count == 0)
+        return code;
+    int16_t *counts = ARENA_ARRAY(expansion->relay->arena, int16_t, expansion->events.count);
+    plan_tasks(expansion, counts);
+    return write_expansion(db, expansion, counts);
+}
+
+static bool flush_some(struct redis *redis, size_t *queued)
+{
+    if (++*queued < FLUSH_EVERY)
+        return true;
+    *queued = 0;
+    return redis_flush(redis);
+}
+
+static bool publish(struct redis *redis, const char *channel, struct str text)
+{
+    struct str args[] = {STR("PUBLISH"), str_from(channel), text};
+    return redis_queue(redis, 3, args);
+}
+
+static bool publish_event(struct redis *redis, const struct relay_take_row *event, size_t *queued)
+{
+    char text[WORK_NAME_MAX + 34];
+    char hex[32];
+    uuid_hex(event->aggregate_id, hex);
+    if (!publish(redis, CHANNEL_LIVE, (struct str){hex, sizeof hex}) || !flush_some(redis, queued))
+        return false;
+    const char *kind = work_event_invalidates(event->type);
+    if (!kind)
+        return true;
+    int len = snprintf(text, sizeof text, "%.*s %.32s", WORK_NAME_MAX, kind, hex);
+    return publish(redis, CHANNEL_INVALIDATE, (struct str){text, (size_t)len}) && flush_some(redis, queued);
+}
+
+/* Tells the workers first, then whoever watches. */
+static void tell_expansion(struct relay *relay, const struct expansion *expansion)
+{
+    size_t queued = 0;
+    bool told = true;
+    for (size_t i = 0; i < expansion->task_count && told; i++)
+        told = stream_push(relay->redis, expansion->ids[i], (enum task_priority)expansion->priorities[i]) &&
+               flush_some(relay->redis, &queued);
+    for (size_t i = 0; i < expansion->events.count && told; i++)
+        told = publish_event(relay->redis, &expansion->events.items[i], &queued);
+    if (!told || !redis_flush(relay->redis))
+        relay->missed = true;
+}
+
+/* After a time without Redis: everybody may have missed something. */
+static void tell_missed(struct relay *relay)
+{
+    if (!relay->missed || !redis_connected(relay->redis))
+        return;
+    bool told =
+        publish(relay->redis, CHANNEL_LIVE, STR("*")) && publish(relay->redis, CHANNEL_INVALIDATE, STR("*"));
+    relay->missed = !(told && redis_flush(relay->redis));
+}
+
+static enum error_code expand_events(struct relay *relay)
+{
+    size_t count = BATCH_MAX;
+    while (count == BATCH_MAX && !stop_requested(&relay->stop)) {
+        struct expansion expansion = {.relay = relay, .pushed = redis_connected(relay->redis)};
+        enum error_code code = pg_transaction(relay->db, expand, &expansion);
+        if (code)
+            return code;
+        count = expansion.events.count;
+        if (count > 0)
+            tell_expansion(relay, &expansion);
+        arena_reset(relay->arena);
+    }
+    return ERR_OK;
+}
+
+static enum error_code push_due(struct relay *relay)
+{
+    size_t count = BATCH_MAX;
+    while (count == BATCH_MAX && redis_connected(relay->redis) && !stop_requested(&relay->stop)) {
+        struct relay_take_due_rows rows;
+        enum error_code code =
+            relay_take_due(relay->db, relay->arena, (struct relay_take_due_args){BATCH_MAX}, &rows);
+        if (code)
+            return code;
+        count = rows.count;
+        size_t queued = 0;
+        bool told = true;
+        for (size_t i = 0; i < rows.count && told; i++)
+            told = stream_push(relay->redis, rows.items[i].id, (enum task_priority)rows.items[i].priority) &&
+                   flush_some(relay->redis, &queued);
+        if (told)
+            redis_flush(relay->redis);
+        arena_reset(relay->arena);
+    }
+    return ERR_OK;
+}
+
+static enum error_code push_late(struct relay *relay)
+{
+    for (int priority = 0; priority < TASK_PRIORITY_COUNT; priority++) {
+        int64_t backlog;
+        if (!stream_backlog(relay->redis, (enum task_priority)priority, &backlog))
+            return ERR_OK; /* Redis is away: workers read PostgreSQL */
+        if (backlog > 0)
+            continue; /* not lost, only waiting for its turn */
+        struct relay_take_late_rows rows;
+        struct relay_take_late_args args = {
+            .priority = (int16_t)priority, .late_ms = LATE_MS, .batch = BATCH_MAX};
+        enum error_code code = relay_take_late(relay->db, relay->arena, args, &rows);
+        if (code)
+            return code;
+        bool told = true;
+        for (size_t i = 0; i < rows.count && told; i++)
+            told = stream_push(relay->redis, rows.items[i].id, (enum task_priority)priority);
+        if (told)
+            redis_flush(relay->redis);
+        if (rows.count > 0)
+            log_write(LOG_INFO, "late tasks pushed again", "\"count\":%zu,\"priority\":%d", rows.count,
+                      priority);
+        arena_reset(relay->arena);
+    }
+    return ERR_OK;
+}
+
+static enum error_code take_back(struct pg *db, void *context)
+{
+    struct relay *relay = context;
+    struct relay_take_lapsed_rows rows;
+    enum error_code code =
+        relay_take_lapsed(db, relay->arena, (struct relay_take_lapsed_args){BATCH_MAX}, &rows);
+    if (code || rows.count == 0)
+        return code;
+    struct task_id *ids = ARENA_ARRAY(relay->arena, struct task_id, rows.count);
+    bool *dead = ARENA_ARRAY(relay->arena, bool, rows.count);
+    int64_t *delays = ARENA_ARRAY(relay->arena, int64_t, rows.count);
+    for (size_t i = 0; i < rows.count; i++) {
+        const struct relay_take_lapsed_row *row = &rows.items[i];
+        struct retry retry = retry_after_loss(work_task_find(row->name), row->attempt,
+                                              config()->task_retry_base_s, stop_random());
+        ids[i] = row->id;
+        dead[i] = retry.dead;
+        delays[i] = retry.delay_ms;
+        char text[ID_TEXT_MAX];
+        task_id_text(row->id, text);
+        log_write(retry.dead ? LOG_ERROR : LOG_WARN,
+                  retry.dead ? "task is dead: its lease ended" : "task taken back: its lease ended",
+                  "\"task\":\"%s\",\"name\":\"%.*s\",\"attempt\":%d", text, STR_ARG(row->name), row->attempt);
+    }
+    struct relay_give_back_args args = {
+        .ids = {ids, rows.count}, .dead = {dead, rows.count}, .delays_ms = {delays, rows.count}};
+    return relay_give_back(db, args, NULL);
+}
+
+static enum error_code sweep(struct relay *relay)
+{
+    int64_t now_us = clock_monotonic_us();
+    if (now_us < relay->sweep_at_us)
+        return ERR_OK;
+    relay->sweep_at_us = now_us + (int64_t)SWEEP_MS * 1000;
+    enum error_code code = pg_transaction(relay->db, take_back, relay);
+    arena_reset(relay->arena);
+    return code ? code : push_late(relay);
+}
+
+static enum error_code relay_once(struct relay *relay)
+{
+    struct relay_pending_row pending;
+    bool found;
+    enum error_code code = relay_pending(relay->db, relay->arena, &pending, &found);
+    if (!code && pending.events)
+        code = expand_events(relay);
+    if (!code && pending.tasks)
+        code = push_due(relay);
+    if (!code)
+        code = sweep(relay);
+    tell_missed(relay);
+    arena_reset(relay->arena);
+    return code;
+}
+
+static void *relay_main(void *argument)
+{
+    struct relay *relay = argument;
+    while (!stop_requested(&relay->stop)) {
+        enum error_code code = relay_once(relay);
+        if (code && code != ERR_DATABASE) /* a lost connection has been logged already */
+            log_write(LOG_ERROR, "relay failed", "\"code\":\"%s\"", error_text(code));
+        stop_wait(&relay->stop, code ? AFTER_ERROR_MS : (int)config()->relay_poll_ms);
+    }
+    return NULL;
+}
+
+enum error_code relay_start(struct relay **out, struct error *error)
+{
+    struct redis_address address;
+    enum error_code code = redis_url_parse(str_from(config()->redis_url), &address, error);
+    if (code)
+        return code;
+    struct relay *relay = calloc(1, sizeof *relay);
+    CHECK(relay);
+    relay->db = pg_new(config()->database_url, "cathay relay", "SET synchronous_commit = off");
+    relay->redis = redis_new(config()->redis_url);
+    relay->arena = arena_new();
+    stop_init(&relay->stop);
+    work_task_find(STR("")); /* builds the registry: its complaints belong to the start */
+    CHECK(pthread_create(&relay->thread, NULL, relay_main, relay) == 0);
+    *out = relay;
+    return ERR_OK;
+}
+
+void relay_stop(struct relay *relay)
+{
+    if (!relay)
+        return;
+    stop_request(&relay->stop);
+    pthread_join(relay->thread, NULL);
+    stop_destroy(&relay->stop);
+    pg_free(relay->db);
+    redis_free(relay->redis);
+    arena_free(relay->arena);
+    free(relay);
+}
