@@ -1,6 +1,6 @@
 -- name: migration_table_exists() :one
 -- returns: there bool
-SELECT to_regclass('schema_migration') IS NOT NULL;
+SELECT to_regclass('schema_migration') IS NOT NULL AS there;
 
 -- name: migration_table_create() :exec
 CREATE TABLE schema_migration (
@@ -21,8 +21,8 @@ INSERT INTO schema_migration (version, name, checksum) VALUES (:version, :name, 
 -- CONCURRENTLY of the one who migrates would wait for that in turn.
 -- name: migration_lock() :one
 -- returns: locked bool
-SELECT pg_try_advisory_lock(4841726113);
+SELECT pg_try_advisory_lock(4841726113) AS locked;
 
 -- name: migration_unlock() :one
 -- returns: unlocked bool
-SELECT pg_advisory_unlock(4841726113);
+SELECT pg_advisory_unlock(4841726113) AS unlocked;

@@ -1,8 +1,8 @@
 -- Whether there is anything to do: what the relay asks most of the time.
 -- name: relay_pending() :one
 -- returns: events bool, tasks bool
-SELECT EXISTS (SELECT 1 FROM outbox WHERE expanded_at IS NULL),
-       EXISTS (SELECT 1 FROM task WHERE state = 'ready' AND pushed_at IS NULL AND due_at <= now());
+SELECT EXISTS (SELECT 1 FROM outbox WHERE expanded_at IS NULL) AS events,
+       EXISTS (SELECT 1 FROM task WHERE state = 'ready' AND pushed_at IS NULL AND due_at <= now()) AS tasks;
 
 -- name: relay_take(batch int4) :many
 -- returns: id event_id, type text, aggregate_id uuid

@@ -1,6 +1,6 @@
 -- name: schedule_lead() :one
 -- returns: leads bool
-SELECT pg_try_advisory_lock(4841726114);
+SELECT pg_try_advisory_lock(4841726114) AS leads;
 
 -- name: schedule_declare(names text[], intervals_s int4[], whys text[]) :exec
 INSERT INTO schedule (name, interval_s, why)

@@ -9,8 +9,8 @@ WITH claimed AS (
     WHERE id = :id AND state = 'ready' AND due_at <= clock_timestamp()
     RETURNING id, event_id, name, aggregate_id, payload, attempt
 )
-SELECT c.id, c.event_id, c.name, c.aggregate_id, coalesce(c.payload, o.payload, '{}'), c.attempt, o.type, o.sequence,
-       o.traceparent, set_config('synchronous_commit', 'off', true)
+SELECT c.id, c.event_id, c.name, c.aggregate_id, coalesce(c.payload, o.payload, '{}') AS payload, c.attempt, o.type, o.sequence,
+       o.traceparent, set_config('synchronous_commit', 'off', true) AS quiet
 FROM claimed c LEFT JOIN outbox o ON o.id = c.event_id;
 
 -- The same for the task that has waited longest: how workers find work without Redis.
@@ -26,16 +26,16 @@ WITH claimed AS (
                 FOR UPDATE SKIP LOCKED)
     RETURNING id, event_id, name, aggregate_id, payload, attempt
 )
-SELECT c.id, c.event_id, c.name, c.aggregate_id, coalesce(c.payload, o.payload, '{}'), c.attempt, o.type, o.sequence,
-       o.traceparent, set_config('synchronous_commit', 'off', true)
+SELECT c.id, c.event_id, c.name, c.aggregate_id, coalesce(c.payload, o.payload, '{}') AS payload, c.attempt, o.type, o.sequence,
+       o.traceparent, set_config('synchronous_commit', 'off', true) AS quiet
 FROM claimed c LEFT JOIN outbox o ON o.id = c.event_id;
 
 -- Owner and attempt together are the claim: somebody else's, or a later one of the same worker, does not match. The
 -- settings last as long as the transaction: what takes longer than the task's time limit is cut off by the database.
 -- name: task_lock(id task_id, owner uuid, attempt int4, limit_ms text) :one
 -- returns: id task_id, statement_limit text, idle_limit text
-SELECT id, set_config('statement_timeout', :limit_ms, true),
-       set_config('idle_in_transaction_session_timeout', :limit_ms, true)
+SELECT id, set_config('statement_timeout', :limit_ms, true) AS statement_limit,
+       set_config('idle_in_transaction_session_timeout', :limit_ms, true) AS idle_limit
 FROM task
 WHERE id = :id AND state = 'running' AND lease_owner = :owner AND attempt = :attempt
 FOR UPDATE;
@@ -70,7 +70,7 @@ WITH mine AS (
     WHERE id IN (SELECT id FROM mine)
     RETURNING id
 )
-SELECT (SELECT count(*) FROM renewed), set_config('synchronous_commit', 'off', true);
+SELECT (SELECT count(*) FROM renewed) AS renewed, set_config('synchronous_commit', 'off', true) AS quiet;
 
 -- name: task_schedule_result(name text, error text?) :exec
 UPDATE schedule SET last_error = :error WHERE name = :name AND last_error IS DISTINCT FROM :error;

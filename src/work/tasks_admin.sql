@@ -2,7 +2,7 @@
 -- name: tasks_list(state text?, name text?, most int4) :many
 -- returns: id task_id, name text, state text, priority int2, attempt int4, event_type text?, aggregate_id uuid,
 -- due_at timestamptz, created_at timestamptz, finished_at timestamptz?, last_error text?
-SELECT t.id, t.name, t.state, t.priority, t.attempt, o.type, t.aggregate_id, t.due_at, t.created_at, t.finished_at,
+SELECT t.id, t.name, t.state, t.priority, t.attempt, o.type AS event_type, t.aggregate_id, t.due_at, t.created_at, t.finished_at,
        t.last_error
 FROM task t LEFT JOIN outbox o ON o.id = t.event_id
 WHERE (:state::text IS NULL OR t.state = :state) AND (:name::text IS NULL OR t.name = :name)
@@ -13,8 +13,8 @@ ORDER BY t.id DESC LIMIT :most;
 -- sequence int8?, aggregate_id uuid, payload text?, unique_key text?, traceparent text?, due_at timestamptz,
 -- pushed_at timestamptz?, lease_until timestamptz?, lease_owner uuid?, created_at timestamptz, finished_at timestamptz?,
 -- last_error text?
-SELECT t.id, t.name, t.state, t.priority, t.attempt, t.event_id, o.type, o.sequence, t.aggregate_id,
-       coalesce(t.payload, o.payload), t.unique_key, o.traceparent, t.due_at, t.pushed_at, t.lease_until, t.lease_owner,
+SELECT t.id, t.name, t.state, t.priority, t.attempt, t.event_id, o.type AS event_type, o.sequence, t.aggregate_id,
+       coalesce(t.payload, o.payload) AS payload, t.unique_key, o.traceparent, t.due_at, t.pushed_at, t.lease_until, t.lease_owner,
        t.created_at, t.finished_at, t.last_error
 FROM task t LEFT JOIN outbox o ON o.id = t.event_id
 WHERE t.id = :id;
@@ -47,14 +47,14 @@ RETURNING name;
 
 -- name: tasks_summary() :many
 -- returns: name text, ready int8, running int8, done int8, dead int8, discarded int8, oldest_due_at timestamptz?
-SELECT name, count(*) FILTER (WHERE state = 'ready'), count(*) FILTER (WHERE state = 'running'),
-       count(*) FILTER (WHERE state = 'done'), count(*) FILTER (WHERE state = 'dead'),
-       count(*) FILTER (WHERE state = 'discarded'), min(due_at) FILTER (WHERE state = 'ready')
+SELECT name, count(*) FILTER (WHERE state = 'ready') AS ready, count(*) FILTER (WHERE state = 'running') AS running,
+       count(*) FILTER (WHERE state = 'done') AS done, count(*) FILTER (WHERE state = 'dead') AS dead,
+       count(*) FILTER (WHERE state = 'discarded') AS discarded, min(due_at) FILTER (WHERE state = 'ready') AS oldest_due_at
 FROM task GROUP BY name ORDER BY name;
 
 -- name: tasks_outbox_waiting() :one
 -- returns: events int8, oldest_at timestamptz?
-SELECT count(*), min(created_at) FROM outbox WHERE expanded_at IS NULL;
+SELECT count(*) AS events, min(created_at) AS oldest_at FROM outbox WHERE expanded_at IS NULL;
 
 -- name: tasks_schedules() :many
 -- returns: name text, interval_s int4, why text, paused bool, due_at timestamptz, last_started_at timestamptz?, last_error text?
