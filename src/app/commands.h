@@ -5,6 +5,7 @@
 #define CATHAY_APP_COMMANDS_H
 
 int migrate_command(int argc, char **argv);
+int sql_check_command(int argc, char **argv);
 int worker_command(int argc, char **argv);
 int scheduler_command(int argc, char **argv);
 int tasks_command(int argc, char **argv);

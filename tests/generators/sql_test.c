@@ -1,4 +1,4 @@
-/* What the SQL generator makes of fixture.sql, against a real PostgreSQL: CATHAY_TEST_DATABASE_URL names one
+/* What the SQL generator makes of fixture.sql, against a real PostgreSQL: TEST_DATABASE_URL names one
  * where temporary tables may be made. The codec's tests that need none run without it. */
 #include "app/sql_check.h"
 #include "base/check.h"
@@ -363,11 +363,11 @@ static void catalogue(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    const char *url = getenv("CATHAY_TEST_DATABASE_URL");
+    const char *url = getenv("TEST_DATABASE_URL");
     arena = arena_new();
     db = url ? pg_new(url, "sql_test", NULL) : NULL;
     if (!url)
-        print_message("CATHAY_TEST_DATABASE_URL is not set: tests that need a database are skipped\n");
+        print_message("TEST_DATABASE_URL is not set: tests that need a database are skipped\n");
     return 0;
 }
 
