@@ -198,7 +198,24 @@ class Postgres:
         if self.user is not None:
             os.chown(path, self.user.pw_uid, self.user.pw_gid)
 
+    def _wait_for_predecessor(self):
+        """One whose script was killed may still be shutting down."""
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                with open(os.path.join(self.data, 'postmaster.pid')) as file:
+                    pid = int(file.readline())
+                with open(f'/proc/{pid}/cmdline', 'rb') as file:
+                    if os.fsencode(self.data) not in file.read():
+                        return
+            except (OSError, ValueError):
+                return
+            if time.monotonic() > deadline:
+                raise ServiceError(f'Another PostgreSQL (process {pid}) uses {self.data}; stop it: kill -INT {pid}')
+            time.sleep(0.1)
+
     def start(self):
+        self._wait_for_predecessor()
         self.prepare()
         private_directory(self.socket_directory, self.user)
         log = open(self.log, 'ab')

@@ -22,6 +22,7 @@ import time
 PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOGS = os.path.join(PROJECT, 'var', 'test')
 sys.path.insert(0, os.path.join(PROJECT, 'tools'))
+import build  # noqa: E402
 import services  # noqa: E402
 
 JOBS = os.cpu_count() or 2
@@ -124,24 +125,17 @@ class Run:
             if self.built[kind]:
                 raise PartFailed(self.built[kind])
             return
-        directory = {'release': 'build', 'test': 'build-test', 'tsan': 'build-tsan'}[kind]
-        options = {
-            'release': ['-Db_lto=true', '-Doptimization=2'],
-            'test': ['-Db_sanitize=address,undefined', '-Db_lundef=false', '-Doptimization=1', '-Ddebug=true'],
-            'tsan': ['-Db_sanitize=thread', '-Db_lundef=false', '-Doptimization=1', '-Ddebug=true'],
-        }[kind]
+        directory = build.TREES[kind][0]
         log = self.log_path('build-' + kind)
-        open(log, 'wb').close()
         self.say(f'  building {directory}')
-        self.built[kind] = f'{directory} does not build; see {os.path.relpath(log, PROJECT)}'
-        if not os.path.exists(os.path.join(PROJECT, directory, 'build.ninja')):
-            shutil.rmtree(os.path.join(PROJECT, directory), ignore_errors=True)
-            if self.command(['meson', 'setup', directory] + options, log=log) != 0:
-                raise PartFailed(self.built[kind])
-        targets = []
-        if self.command(['ninja', '-C', directory, '-j', str(JOBS)] + targets, log=log, timeout_s=1200) != 0:
-            self.say(first_errors(log))
-            raise PartFailed(self.built[kind])
+        self.built[kind] = f'{directory} did not build'
+        try:
+            build.build(PROJECT, kind, log, jobs=JOBS,
+                        run=lambda line, on_line: self.command(line, log=log, timeout_s=1200, on_line=on_line))
+        except build.BuildFailed as error:
+            self.say(error.errors)
+            self.built[kind] = str(error)
+            raise PartFailed(self.built[kind]) from None
         self.built[kind] = ''
 
     def node(self, files, environment, timeout_s=900):
@@ -202,12 +196,6 @@ def stop_group(process):
             except ProcessLookupError:
                 return
             time.sleep(0.02)
-
-
-def first_errors(log, most=12):
-    with open(log, errors='replace') as file:
-        lines = [line.rstrip() for line in file if re.search(r'error:|ERROR|FAILED|undefined reference', line)]
-    return '\n'.join('    ' + line for line in lines[:most])
 
 
 def ensure_node_modules(run):
@@ -470,22 +458,10 @@ FUZZ_SECONDS = 5
 
 def part_fuzz(run):
     """fuzzers, each for a few seconds on its corpus and new inputs"""
-    directory = os.path.join(PROJECT, 'build-fuzz')
     if not glob.glob(os.path.join(PROJECT, 'tests', 'fuzz', '*_fuzz.c')):
         return
-    log = run.log_path('build-fuzz')
-    open(log, 'wb').close()
-    environment = dict(os.environ, CC='clang')
-    if not os.path.exists(os.path.join(directory, 'build.ninja')):
-        shutil.rmtree(directory, ignore_errors=True)
-        setup = ['meson', 'setup', 'build-fuzz', '-Dfuzz=true', '-Db_sanitize=address,undefined', '-Db_lundef=false',
-                 '-Doptimization=1', '-Dwerror=false']
-        if run.command(setup, log=log, environment=environment) != 0:
-            raise PartFailed('build-fuzz could not be set up; see ' + os.path.relpath(log, PROJECT))
-    run.say('  building build-fuzz')
-    if run.command(['ninja', '-C', 'build-fuzz', '-j', str(JOBS)], log=log, environment=environment) != 0:
-        run.say(first_errors(log))
-        raise PartFailed('build-fuzz does not build; see ' + os.path.relpath(log, PROJECT))
+    run.build('fuzz')
+    directory = os.path.join(PROJECT, build.TREES['fuzz'][0])
     for path in sorted(glob.glob(os.path.join(PROJECT, 'tests', 'fuzz', '*_fuzz.c'))):
         name = os.path.basename(path)[:-2]
         if run.word and run.word not in name:
