@@ -75,8 +75,8 @@ enum redis_wait { REDIS_MESSAGE, REDIS_QUIET, REDIS_AWAY };
 /* Waits up to wait_ms for the next message. channel and payload point into *reply, which the caller frees. */
 enum redis_wait redis_next_message(struct redis *redis, int wait_ms, redisReply **reply, struct str *channel,
                                    struct str *payload);
-/* On a subscribed connection: asks for a sign of life. false, and the connection is closed, when the one asked for before
- * has not come: call it about once a second. */
+/* On a subscribed connection: asks for a sign of life. false, and the connection is closed, when the one
+ * asked for before has not come: call it about once a second. */
 bool redis_ping_subscribed(struct redis *redis);
 
 #endif
