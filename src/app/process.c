@@ -1,0 +1,82 @@
+#include "app/process.h"
+
+#include "base/config.h"
+#include "base/log.h"
+#include "pg/migrate.h"
+#include "work/work.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static size_t started; /* modules whose start() has run */
+
+static sigset_t stop_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    return set;
+}
+
+static void stop_modules(void)
+{
+    while (started > 0)
+        if (modules[--started]->stop)
+            modules[started]->stop();
+}
+
+static enum error_code start_modules(struct pg *db, struct error *error)
+{
+    for (started = 0; modules[started]; started++) {
+        enum error_code code = modules[started]->start ? modules[started]->start(db, error) : ERR_OK;
+        if (code) {
+            stop_modules();
+            return code;
+        }
+    }
+    return ERR_OK;
+}
+
+enum error_code process_begin(const char *role)
+{
+    sigset_t set = stop_signals();
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    struct error error = {.code = ERR_OK};
+    enum log_level level = LOG_INFO;
+    enum error_code code = ERR_OK;
+    if (!log_level_parse(str_from(config()->log_level), &level))
+        code = error_set(&error, ERR_VALIDATION, "CATHAY_LOG_LEVEL: use debug, info, warn or error");
+    log_start(level, config()->log_file[0] ? config()->log_file : NULL);
+    struct pg *db = pg_new(config()->database_url, "cathay start", NULL);
+    if (!code)
+        code = migrate_check(db, &error);
+    if (!code)
+        code = start_modules(db, &error);
+    pg_free(db);
+    if (code) {
+        log_stop();
+        fprintf(stderr, "cathay %s: %s\n", role, error.detail[0] ? error.detail : error_title(code));
+        return code;
+    }
+    log_write(LOG_INFO, "started", "\"role\":\"%s\",\"pid\":%d", role, (int)getpid());
+    return ERR_OK;
+}
+
+void process_wait(void)
+{
+    sigset_t set = stop_signals();
+    int number = 0;
+    sigwait(&set, &number);
+    log_write(LOG_INFO, "stopping", "\"signal\":%d", number);
+}
+
+void process_end(const char *role)
+{
+    stop_modules();
+    log_write(LOG_INFO, "stopped", "\"role\":\"%s\"", role);
+    log_stop();
+}

@@ -1,0 +1,17 @@
+/* What every long-running role does around its own work: logs, the schema's check, the modules' start and
+ * stop, and waiting for SIGTERM or SIGINT. Used by the main thread alone. */
+#ifndef CATHAY_APP_PROCESS_H
+#define CATHAY_APP_PROCESS_H
+
+#include "base/error.h"
+
+/* Before any thread starts: blocks the stop signals for all threads, starts the log, refuses a database that
+ * lacks a migration, and starts the modules. On an error one line has been printed and nothing is left
+ * running. */
+enum error_code process_begin(const char *role);
+/* Until SIGTERM or SIGINT; what the role does happens on its threads. */
+void process_wait(void);
+/* Stops the modules, newest first, and the log. */
+void process_end(const char *role);
+
+#endif

@@ -1,0 +1,74 @@
+#include "app/commands.h"
+
+#include "app/process.h"
+#include "base/config.h"
+#include "work/work.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char worker_help[] = "Usage: cathay worker\n"
+                                  "\n"
+                                  "Turns events into tasks and runs them, on CATHAY_TASK_WORKERS threads, "
+                                  "until SIGTERM or Ctrl-C; running tasks are\n"
+                                  "ended first. Start as many as you like, on as many machines.\n";
+static const char scheduler_help[] =
+    "Usage: cathay scheduler\n"
+    "\n"
+    "Starts periodic tasks when they are due. Any number may run: one leads, the others wait to take over.\n";
+
+/* -1: go on; else the exit status. */
+static int only_help(int argc, char **argv, const char *help)
+{
+    if (argc == 1)
+        return -1;
+    if (strcmp(argv[1], "--help") == 0) {
+        fputs(help, stdout);
+        return 0;
+    }
+    fprintf(stderr, "cathay %s: cannot make sense of \"%s\"; see cathay %s --help\n", argv[0], argv[1],
+            argv[0]);
+    return 2;
+}
+
+int worker_command(int argc, char **argv)
+{
+    int status = only_help(argc, argv, worker_help);
+    if (status >= 0)
+        return status;
+    if (process_begin("worker"))
+        return 2;
+    struct error error = {.code = ERR_OK};
+    struct relay *relay = NULL;
+    struct worker *worker = NULL;
+    enum error_code code = relay_start(&relay, &error);
+    if (!code)
+        code = worker_start((int)config()->task_workers, &worker, &error);
+    if (code)
+        fprintf(stderr, "cathay worker: %s\n", error.detail);
+    else
+        process_wait();
+    worker_stop(worker);
+    relay_stop(relay);
+    process_end("worker");
+    return code ? 2 : 0;
+}
+
+int scheduler_command(int argc, char **argv)
+{
+    int status = only_help(argc, argv, scheduler_help);
+    if (status >= 0)
+        return status;
+    if (process_begin("scheduler"))
+        return 2;
+    struct error error = {.code = ERR_OK};
+    struct scheduler *scheduler = NULL;
+    enum error_code code = scheduler_start(&scheduler, &error);
+    if (code)
+        fprintf(stderr, "cathay scheduler: %s\n", error.detail);
+    else
+        process_wait();
+    scheduler_stop(scheduler);
+    process_end("scheduler");
+    return code ? 2 : 0;
+}
