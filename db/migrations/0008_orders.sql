@@ -33,6 +33,7 @@ CREATE TABLE orders (
 ) PARTITION BY RANGE (id);
 CREATE INDEX orders_customer ON orders (customer_id, id);
 CREATE INDEX orders_number ON orders (number);
+CREATE INDEX orders_state ON orders (state, id);
 CREATE INDEX orders_expiring ON orders (expires_at) WHERE state = 'pending_payment';
 SELECT partitioned_by_time('orders');
 
@@ -55,6 +56,7 @@ CREATE TABLE order_line (
     CHECK (cash_minor + points_value_minor = total_minor)
 ) PARTITION BY RANGE (order_id);
 CREATE INDEX order_line_vendor ON order_line (vendor_id, order_id);
+CREATE INDEX order_line_sku ON order_line (sku, order_id);
 SELECT partitioned_by_time('order_line');
 
 CREATE TABLE order_event (

@@ -1,0 +1,21 @@
+/* Shared by the files of this module only. */
+#ifndef CATHAY_SHOP_ORDERS_ORDERS_INTERNAL_H
+#define CATHAY_SHOP_ORDERS_ORDERS_INTERNAL_H
+
+#include "http/request.h"
+#include "pg/pg_types.h"
+#include "work/work.h"
+
+/* Lists are paged by the id of the last order shown. False: the answer is ERR_VALIDATION, set on the request.
+ */
+bool order_cursor_parse(struct request *req, bool has_cursor, struct str cursor, struct opt_order_id *before);
+
+extern const struct task_definition order_tasks[];
+extern const struct schedule_definition order_schedules[];
+extern const struct invariant order_invariants[];
+
+/* Live streams (orders_http_events.c): threads and connections of this process. Started at the first stream.
+ */
+void order_streams_stop(void);
+
+#endif
