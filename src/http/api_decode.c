@@ -66,6 +66,11 @@ static bool is_alnum(char c)
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
+static bool is_one_of(char c, struct str set)
+{
+    return memchr(set.ptr, c, set.len) != NULL;
+}
+
 /* An address as shops take them: local part of printable ASCII without spaces and quotes, a domain of at
  * least two labels (RFC 5321, 4.1.2 without quoted strings and address literals). */
 static bool is_email(struct str text)
@@ -77,7 +82,7 @@ static bool is_email(struct str text)
     if (local == 0 || local > 64 || text.ptr[0] == '.' || at[-1] == '.')
         return false;
     for (size_t i = 0; i < local; i++)
-        if (!(is_alnum(text.ptr[i]) || memchr("!#$%&'*+/=?^_`{|}~-.", text.ptr[i], 20)) ||
+        if (!(is_alnum(text.ptr[i]) || is_one_of(text.ptr[i], STR("!#$%&'*+/=?^_`{|}~-."))) ||
             (text.ptr[i] == '.' && text.ptr[i + 1] == '.'))
             return false;
     struct str domain = {at + 1, text.len - local - 1};
@@ -98,12 +103,12 @@ static bool is_email(struct str text)
 static bool is_uri(struct str text)
 {
     size_t i = 0;
-    while (i < text.len && (is_alnum(text.ptr[i]) || (i && memchr("+-.", text.ptr[i], 3))))
+    while (i < text.len && (is_alnum(text.ptr[i]) || (i && is_one_of(text.ptr[i], STR("+-.")))))
         i++;
     if (i == 0 || i + 1 >= text.len || text.ptr[i] != ':' || (text.ptr[0] >= '0' && text.ptr[0] <= '9'))
         return false;
     for (; i < text.len; i++)
-        if (text.ptr[i] <= ' ' || text.ptr[i] >= 0x7f || memchr("\"<>\\^`{|}", text.ptr[i], 9))
+        if (text.ptr[i] <= ' ' || text.ptr[i] >= 0x7f || is_one_of(text.ptr[i], STR("\"<>\\^`{|}")))
             return false;
     return true;
 }
