@@ -115,7 +115,8 @@ struct api_request_schema {
 };
 
 /* Fills *out with a new struct in the arena and returns true; or sets error (ERR_VALIDATION with the fields,
- * ERR_BAD_REQUEST where the body is not JSON) and returns false. Strings may point into the input. */
+ * ERR_BAD_REQUEST where the body is not JSON) and returns false. Strings from path, query, headers and a raw
+ * body may point into the input; those of a JSON body do not. */
 bool api_decode(const struct api_request_schema *schema, const struct api_input *input, struct arena *arena,
                 void **out, struct error *error);
 
