@@ -1,19 +1,22 @@
+-- Numbers for people, taken ahead, so that an order's answer is known before it is written.
+-- name: order_number_take(count int4) :many
+-- returns: number int8
+SELECT nextval('order_number') AS number FROM generate_series(1, :count);
+
 -- What the checkout engine writes for a batch of orders, set-based; all in state pending_payment, with one time limit.
--- Arrays run in parallel, one item an order. The result has one row an order, in no promised order.
--- name: order_insert_batch(ids order_id[], customer_ids user_id[], currencies text[], subtotal_minors int8[], total_minors int8[],
+-- Arrays run in parallel, one item an order.
+-- name: order_insert_batch(ids order_id[], numbers int8[], customer_ids user_id[], currencies text[], subtotal_minors int8[], total_minors int8[],
 -- points int8[], points_value_minors int8[], cash_minors int8[], earn_points int8[], hold_ids uuid?[], policy_versions int4[],
--- addresses text[], cart_ids uuid?[], expires_at timestamptz) :many
--- returns: id order_id, number int8
-INSERT INTO orders (id, customer_id, state, sequence, currency, subtotal_minor, total_minor, points, points_value_minor,
-                    cash_minor, earn_points, hold_id, policy_version, address, cart_id, expires_at)
-SELECT u.id, u.customer_id, 'pending_payment', 1, u.currency, u.subtotal_minor, u.total_minor, u.points, u.points_value_minor,
-       u.cash_minor, u.earn_points, u.hold_id, u.policy_version, u.address, u.cart_id, :expires_at::timestamptz
-FROM unnest(:ids::uuid[], :customer_ids::uuid[], :currencies::text[], :subtotal_minors::int8[], :total_minors::int8[],
+-- addresses text[], cart_ids uuid?[], placed_at timestamptz, expires_at timestamptz) :exec
+INSERT INTO orders (id, number, customer_id, state, sequence, currency, subtotal_minor, total_minor, points, points_value_minor,
+                    cash_minor, earn_points, hold_id, policy_version, address, cart_id, placed_at, expires_at)
+SELECT u.id, u.number, u.customer_id, 'pending_payment', 1, u.currency, u.subtotal_minor, u.total_minor, u.points, u.points_value_minor,
+       u.cash_minor, u.earn_points, u.hold_id, u.policy_version, u.address, u.cart_id, :placed_at::timestamptz, :expires_at::timestamptz
+FROM unnest(:ids::uuid[], :numbers::int8[], :customer_ids::uuid[], :currencies::text[], :subtotal_minors::int8[], :total_minors::int8[],
             :points::int8[], :points_value_minors::int8[], :cash_minors::int8[], :earn_points::int8[], :hold_ids::uuid[],
             :policy_versions::int4[], :addresses::text[], :cart_ids::uuid[])
-     AS u(id, customer_id, currency, subtotal_minor, total_minor, points, points_value_minor, cash_minor, earn_points, hold_id,
-          policy_version, address, cart_id)
-RETURNING id, number;
+     AS u(id, number, customer_id, currency, subtotal_minor, total_minor, points, points_value_minor, cash_minor, earn_points, hold_id,
+          policy_version, address, cart_id);
 
 -- The lines of a batch of orders, one item a line.
 -- name: order_line_insert_batch(order_ids order_id[], line_nos int2[], product_ids product_id[], variant_ids variant_id[],

@@ -1,0 +1,230 @@
+/* The order of the checks is the order in which a shopper should hear of them: a key that was used, a cart that moved
+ * on, lines that cannot be had (all of them, so that one look at the answer mends the cart), then points, then cash. */
+#include "shop/checkout/decide.h"
+
+#include "base/check.h"
+
+#include <stdio.h>
+
+static void reject(struct checkout_order *order, enum error_code code, const char *detail)
+{
+    order->outcome = CHECKOUT_REJECTED;
+    order->code = error_set(&order->error, code, "%s", detail);
+}
+
+/* Reasons begin with a stable word that a client can act on. */
+static void refuse_field(struct checkout_order *order, size_t line, const char *member, const char *reason, int64_t now,
+                         bool with_number)
+{
+    char field[48];
+    snprintf(field, sizeof field, "lines[%zu].%s", line, member);
+    if (with_number)
+        error_field_add(&order->error, field, "%s: %lld", reason, (long long)now);
+    else
+        error_field_add(&order->error, field, "%s", reason);
+}
+
+/* True: the key settles it. */
+static bool settled_by_key(struct checkout_order *order)
+{
+    if (order->key_in_batch) {
+        reject(order, ERR_IDEMPOTENCY_IN_FLIGHT, "A request with this Idempotency-Key is being worked on");
+        return true;
+    }
+    if (!order->stored.exists)
+        return false;
+    if (str_equal(order->stored.body_hash, order->body_hash))
+        order->outcome = CHECKOUT_REPLAYED;
+    else
+        reject(order, ERR_IDEMPOTENCY_MISMATCH, "This Idempotency-Key was used for another request");
+    return true;
+}
+
+static bool cart_is_good(struct checkout_order *order)
+{
+    const struct checkout_cart *cart = order->cart;
+    if (!cart)
+        return true;
+    bool theirs = cart->exists && (!cart->owned || user_id_equal(cart->user_id, order->customer_id));
+    const char *reason = !theirs                                 ? "not_found"
+                         : !cart->open                           ? "cart_spent"
+                         : cart->version != order->cart_version ? "cart_changed"
+                                                                 : NULL;
+    if (!reason)
+        return true;
+    error_field_add(&order->error, strcmp(reason, "cart_changed") == 0 ? "cart_version" : "cart_id", "%s", reason);
+    reject(order, ERR_CHECKOUT_REJECTED, "The cart is not as it was when it was read");
+    return false;
+}
+
+static bool in_excluded_category(const struct miles_policy *policy, struct uuid_array path)
+{
+    for (size_t i = 0; i < path.count; i++)
+        for (size_t j = 0; j < policy->excluded_categories.count; j++)
+            if (uuid_equal(path.items[i], policy->excluded_categories.items[j]))
+                return true;
+    return false;
+}
+
+static int64_t available_of(const struct checkout_stocks *stocks)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; stocks && i < stocks->count; i++)
+        sum += stocks->items[i].available;
+    return sum;
+}
+
+/* Where a line is sent from: the first place that has all of it, else from several, by priority. False: not enough.
+ * Takes what it finds, so that a second line of the same stock sees what is left. */
+static bool take_stock(struct checkout_line *line)
+{
+    struct checkout_stocks *stocks = line->stocks;
+    line->part_count = 0;
+    if (available_of(stocks) < line->quantity)
+        return false;
+    for (size_t i = 0; i < stocks->count; i++)
+        if (stocks->items[i].available >= line->quantity) {
+            line->parts[line->part_count++] = (struct checkout_part){i, line->quantity};
+            stocks->items[i].available -= line->quantity;
+            return true;
+        }
+    int32_t left = line->quantity;
+    for (size_t i = 0; i < stocks->count && left > 0 && line->part_count < CHECKOUT_PARTS_MAX; i++) {
+        int32_t take = stocks->items[i].available < left ? stocks->items[i].available : left;
+        if (take <= 0)
+            continue;
+        line->parts[line->part_count++] = (struct checkout_part){i, take};
+        stocks->items[i].available -= take;
+        left -= take;
+    }
+    return left == 0;
+}
+
+static void give_back(struct checkout_order *order)
+{
+    for (size_t i = 0; i < order->line_count; i++) {
+        struct checkout_line *line = &order->lines[i];
+        for (size_t p = 0; p < line->part_count; p++)
+            line->stocks->items[line->parts[p].stock].available += line->parts[p].quantity;
+        line->part_count = 0;
+    }
+}
+
+static bool line_is_good(struct checkout_order *order, size_t at)
+{
+    struct checkout_line *line = &order->lines[at];
+    const struct checkout_variant *variant = line->variant;
+    CHECK(line->quantity > 0 && line->quantity <= CHECKOUT_QUANTITY_MAX);
+    for (size_t before = 0; before < at; before++)
+        if (variant_id_equal(order->lines[before].variant_id, line->variant_id)) {
+            refuse_field(order, at, "variant_id", "stands_twice", 0, false);
+            return false;
+        }
+    if (!variant) {
+        refuse_field(order, at, "variant_id", "not_found", 0, false);
+        return false;
+    }
+    if (!variant->for_sale || !variant->has_price) {
+        refuse_field(order, at, "variant_id", variant->for_sale ? "no_price_in_currency" : "not_for_sale", 0, false);
+        return false;
+    }
+    bool good = true;
+    if (variant->price_minor != line->unit_price_minor) {
+        refuse_field(order, at, "unit_price_minor", "price_changed", variant->price_minor, true);
+        good = false;
+    }
+    int64_t available = available_of(line->stocks);
+    if (!take_stock(line)) {
+        refuse_field(order, at, "quantity", "out_of_stock", available, true);
+        good = false;
+    }
+    line->split = (struct miles_line){
+        .total_minor = money_times(money_of(variant->price_minor, order->currency), line->quantity).minor,
+        .tender = in_excluded_category(order->policy, variant->category_path) ? TENDER_CASH_ONLY : variant->tender,
+    };
+    return good;
+}
+
+static bool lines_are_good(struct checkout_order *order)
+{
+    bool good = true;
+    order->subtotal_minor = 0;
+    for (size_t i = 0; i < order->line_count; i++) {
+        good = line_is_good(order, i) && good;
+        order->subtotal_minor += order->lines[i].split.total_minor;
+    }
+    if (!good)
+        reject(order, ERR_CHECKOUT_REJECTED, "Some lines cannot be had as asked; nothing was charged");
+    return good;
+}
+
+static bool points_are_good(struct checkout_order *order)
+{
+    struct miles_line splits[CHECKOUT_LINES_MAX];
+    for (size_t i = 0; i < order->line_count; i++)
+        splits[i] = order->lines[i].split;
+    int64_t available = order->account->available;
+    struct miles_quote quote;
+    miles_quote(order->policy, splits, order->line_count, available, &quote);
+    const char *refusal = miles_points_refusal(&quote, order->points);
+    if (!refusal && order->points > available)
+        refusal = "above_balance";
+    if (refusal) {
+        error_field_add(&order->error, "points", "%s: %lld to %lld in steps of %lld", refusal, (long long)quote.minimum,
+                        (long long)quote.maximum, (long long)quote.step);
+        reject(order, order->points > available || quote.required > available ? ERR_POINTS_SHORT : ERR_CHECKOUT_REJECTED,
+               "That many points cannot be redeemed on this order");
+        return false;
+    }
+    miles_split(order->policy, &quote, order->points, splits, order->line_count);
+    order->points_value_minor = order->cash_minor = 0;
+    for (size_t i = 0; i < order->line_count; i++) {
+        order->lines[i].split = splits[i];
+        order->points_value_minor += splits[i].points_value_minor;
+        order->cash_minor += splits[i].cash_minor;
+    }
+    CHECK(order->points_value_minor + order->cash_minor == order->subtotal_minor);
+    if (order->has_cash && order->cash_minor != order->cash_minor_seen) {
+        error_field_add(&order->error, "cash_minor", "cash_changed: %lld", (long long)order->cash_minor);
+        reject(order, ERR_CHECKOUT_REJECTED, "The cash part is not what the quote showed; nothing was charged");
+        return false;
+    }
+    return true;
+}
+
+static void accept(struct checkout_order *order)
+{
+    order->outcome = CHECKOUT_ACCEPTED;
+    order->earn_points = miles_earned(order->policy, order->cash_minor);
+    order->account->available -= order->points;
+    order->account->hold += order->points;
+    if (order->cart)
+        order->cart->open = false;
+    for (size_t i = 0; i < order->line_count; i++) {
+        struct checkout_line *line = &order->lines[i];
+        for (size_t p = 0; p < line->part_count; p++)
+            line->stocks->items[line->parts[p].stock].reserve += line->parts[p].quantity;
+    }
+}
+
+void checkout_decide(struct checkout_order *const *orders, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct checkout_order *order = orders[i];
+        CHECK(order->line_count > 0 && order->line_count <= CHECKOUT_LINES_MAX);
+        error_clear(&order->error);
+        for (size_t l = 0; l < order->line_count; l++)
+            order->lines[l].part_count = 0;
+        if (settled_by_key(order))
+            continue;
+        if (!order->policy) {
+            error_field_add(&order->error, "currency", "not_sold_in");
+            reject(order, ERR_CHECKOUT_REJECTED, "The shop does not sell in this currency");
+            continue;
+        }
+        if (cart_is_good(order) && lines_are_good(order) && points_are_good(order))
+            accept(order);
+        else
+            give_back(order);
+    }
+}
