@@ -1,6 +1,7 @@
-/* The locks of a batch are taken in the order that the whole shop keeps (ledger accounts, carts, stock rows, each in key
- * order), so that batches of several lanes and servers and single transactions of other modules wait for each other
- * without deadlock. Lists are sorted arrays with binary search: a batch has a few hundred entries. */
+/* The locks of a batch are taken in the order that the whole shop keeps (ledger accounts, carts, stock rows,
+ * each in key order), so that batches of several lanes and servers and single transactions of other modules
+ * wait for each other without deadlock. Lists are sorted arrays with binary search: a batch has a few hundred
+ * entries. */
 #include "shop/checkout/batch.h"
 
 #include "api.h"
@@ -44,12 +45,14 @@ struct batch {
 
 static int compare_accounts(const void *a, const void *b)
 {
-    return uuid_compare(((const struct checkout_account *)a)->user_id.uuid, ((const struct checkout_account *)b)->user_id.uuid);
+    return uuid_compare(((const struct checkout_account *)a)->user_id.uuid,
+                        ((const struct checkout_account *)b)->user_id.uuid);
 }
 
 static int compare_carts(const void *a, const void *b)
 {
-    return uuid_compare(((const struct checkout_cart *)a)->cart_id.uuid, ((const struct checkout_cart *)b)->cart_id.uuid);
+    return uuid_compare(((const struct checkout_cart *)a)->cart_id.uuid,
+                        ((const struct checkout_cart *)b)->cart_id.uuid);
 }
 
 static int compare_variants(const void *a, const void *b)
@@ -61,7 +64,8 @@ static int compare_variants(const void *a, const void *b)
 
 static int compare_stocks(const void *a, const void *b)
 {
-    return uuid_compare(((const struct checkout_stocks *)a)->variant_id.uuid, ((const struct checkout_stocks *)b)->variant_id.uuid);
+    return uuid_compare(((const struct checkout_stocks *)a)->variant_id.uuid,
+                        ((const struct checkout_stocks *)b)->variant_id.uuid);
 }
 
 static int compare_priority(const void *a, const void *b)
@@ -110,7 +114,8 @@ static void list_keys(struct batch *batch)
             batch->variants[line].currency = order->currency;
         }
     }
-    batch->account_count = sort_unique(batch->accounts, batch->count, sizeof *batch->accounts, compare_accounts);
+    batch->account_count =
+        sort_unique(batch->accounts, batch->count, sizeof *batch->accounts, compare_accounts);
     batch->cart_count = sort_unique(batch->carts, batch->cart_count, sizeof *batch->carts, compare_carts);
     batch->variant_count = sort_unique(batch->variants, line, sizeof *batch->variants, compare_variants);
     batch->stocks_count = sort_unique(batch->stocks, line, sizeof *batch->stocks, compare_stocks);
@@ -129,7 +134,8 @@ static struct checkout_cart *find_cart(struct batch *batch, struct cart_id cart_
     return bsearch(&key, batch->carts, batch->cart_count, sizeof key, compare_carts);
 }
 
-static struct checkout_variant *find_variant(struct batch *batch, struct variant_id variant_id, struct currency currency)
+static struct checkout_variant *find_variant(struct batch *batch, struct variant_id variant_id,
+                                             struct currency currency)
 {
     struct checkout_variant key = {.variant_id = variant_id, .currency = currency};
     return bsearch(&key, batch->variants, batch->variant_count, sizeof key, compare_variants);
@@ -171,14 +177,17 @@ static enum error_code queue_reads(struct batch *batch)
     struct pg *db = batch->db;
     enum error_code code = pg_command_queue(db, "BEGIN");
     if (!code)
-        code = loyalty_account_lock_batch_queue(db, (struct loyalty_account_lock_batch_args){{users, batch->account_count}});
+        code = loyalty_account_lock_batch_queue(
+            db, (struct loyalty_account_lock_batch_args){{users, batch->account_count}});
     if (!code)
-        code = checkout_key_batch_queue(db, (struct checkout_key_batch_args){{owners, batch->count}, {keys, batch->count}});
+        code = checkout_key_batch_queue(
+            db, (struct checkout_key_batch_args){{owners, batch->count}, {keys, batch->count}});
     if (!code && batch->cart_count > 0)
         code = cart_lock_batch_queue(db, (struct cart_lock_batch_args){{carts, batch->cart_count}});
     if (!code)
         code = checkout_variant_batch_queue(
-            db, (struct checkout_variant_batch_args){{variants, batch->variant_count}, {currencies, batch->variant_count}});
+            db, (struct checkout_variant_batch_args){{variants, batch->variant_count},
+                                                     {currencies, batch->variant_count}});
     if (!code)
         code = stock_lock_batch_queue(db, (struct stock_lock_batch_args){{stocked, batch->stocks_count}});
     if (!code)
@@ -210,8 +219,10 @@ static enum error_code fetch_stored(struct batch *batch)
     for (size_t i = 0; !code && i < rows.count; i++)
         for (size_t o = 0; o < batch->count; o++) {
             struct checkout_order *order = batch->orders[o];
-            if (user_id_equal(order->customer_id, rows.items[i].owner_id) && str_equal(order->key, rows.items[i].key))
-                order->stored = (struct checkout_stored){true, rows.items[i].body_hash, rows.items[i].status, rows.items[i].body};
+            if (user_id_equal(order->customer_id, rows.items[i].owner_id) &&
+                str_equal(order->key, rows.items[i].key))
+                order->stored = (struct checkout_stored){true, rows.items[i].body_hash, rows.items[i].status,
+                                                         rows.items[i].body};
         }
     return code;
 }
@@ -236,7 +247,9 @@ static enum error_code fetch_carts(struct batch *batch)
 
 static enum miles_tender parse_tender(struct str text)
 {
-    return str_equal(text, STR("points_only")) ? TENDER_POINTS_ONLY : str_equal(text, STR("cash_only")) ? TENDER_CASH_ONLY : TENDER_ANY;
+    return str_equal(text, STR("points_only")) ? TENDER_POINTS_ONLY
+           : str_equal(text, STR("cash_only")) ? TENDER_CASH_ONLY
+                                               : TENDER_ANY;
 }
 
 static enum error_code fetch_variants(struct batch *batch)
@@ -255,7 +268,8 @@ static enum error_code fetch_variants(struct batch *batch)
         variant->sku = row->sku;
         variant->title = row->title;
         variant->for_sale = str_equal(row->product_state, STR("published")) &&
-                            str_equal(row->variant_state, STR("active")) && str_equal(row->vendor_state, STR("active"));
+                            str_equal(row->variant_state, STR("active")) &&
+                            str_equal(row->vendor_state, STR("active"));
         variant->has_price = row->amount_minor.present;
         variant->price_minor = row->amount_minor.value;
         variant->tender = parse_tender(row->tender);
@@ -362,7 +376,8 @@ static enum error_code lock_and_read(struct batch *batch)
 
 static int compare_by_key(const void *a, const void *b)
 {
-    const struct checkout_order *x = *(struct checkout_order *const *)a, *y = *(struct checkout_order *const *)b;
+    const struct checkout_order *x = *(struct checkout_order *const *)a,
+                                *y = *(struct checkout_order *const *)b;
     int order = uuid_compare(x->customer_id.uuid, y->customer_id.uuid);
     if (order)
         return order;
@@ -408,7 +423,8 @@ static void resolve(struct batch *batch)
 
 static struct str render(const struct checkout_order *order, struct arena *arena)
 {
-    struct api_placed_order_lines_item *lines = ARENA_ARRAY(arena, struct api_placed_order_lines_item, order->line_count);
+    struct api_placed_order_lines_item *lines =
+        ARENA_ARRAY(arena, struct api_placed_order_lines_item, order->line_count);
     for (size_t i = 0; i < order->line_count; i++) {
         const struct checkout_line *line = &order->lines[i];
         lines[i] = (struct api_placed_order_lines_item){
@@ -456,11 +472,12 @@ static struct event placed_event(const struct checkout_order *order, struct aren
         .type = STR("order.placed"),
         .aggregate_id = order->order_id.uuid,
         .sequence = 1,
-        .payload = arena_printf(arena,
-                                "{\"order_id\":\"%s\",\"number\":%lld,\"customer_id\":\"%s\",\"state\":\"pending_payment\","
-                                "\"sequence\":1,\"currency\":\"%s\",\"cash_minor\":%lld,\"points\":%lld}",
-                                order_id, (long long)order->number, customer_id, order->currency.code,
-                                (long long)order->cash_minor, (long long)order->points),
+        .payload = arena_printf(
+            arena,
+            "{\"order_id\":\"%s\",\"number\":%lld,\"customer_id\":\"%s\",\"state\":\"pending_payment\","
+            "\"sequence\":1,\"currency\":\"%s\",\"cash_minor\":%lld,\"points\":%lld}",
+            order_id, (long long)order->number, customer_id, order->currency.code,
+            (long long)order->cash_minor, (long long)order->points),
         .traceparent = order->traceparent,
     };
 }
@@ -545,8 +562,9 @@ static enum error_code queue_points(struct batch *batch, const struct accepted *
     enum error_code code = loyalty_account_hold_batch_queue(
         batch->db, (struct loyalty_account_hold_batch_args){{held, holders}, {sums, holders}});
     return code ? code
-                : transfer_hold_batch_queue(batch->db, (struct transfer_hold_batch_args){
-                                                           {roots, n}, {accounts, n}, {points, n}, {orders, n}});
+                : transfer_hold_batch_queue(
+                      batch->db,
+                      (struct transfer_hold_batch_args){{roots, n}, {accounts, n}, {points, n}, {orders, n}});
 }
 
 static enum error_code queue_stock(struct batch *batch, const struct accepted *accepted)
@@ -585,11 +603,13 @@ static enum error_code queue_stock(struct batch *batch, const struct accepted *a
                 row_quantities[at++] = batch->stocks[i].items[s].reserve;
             }
     enum error_code code = stock_reserve_batch_queue(
-        batch->db, (struct stock_reserve_batch_args){{row_variants, at}, {row_locations, at}, {row_quantities, at}});
+        batch->db,
+        (struct stock_reserve_batch_args){{row_variants, at}, {row_locations, at}, {row_quantities, at}});
     return code ? code
                 : reservation_insert_batch_queue(
-                      batch->db, (struct reservation_insert_batch_args){
-                                     {orders, n}, {line_nos, n}, {locations, n}, {variants, n}, {quantities, n}});
+                      batch->db,
+                      (struct reservation_insert_batch_args){
+                          {orders, n}, {line_nos, n}, {locations, n}, {variants, n}, {quantities, n}});
 }
 
 #define COLUMN(type, name, count) type *name = ARENA_ARRAY(arena, type, (count))
@@ -627,25 +647,28 @@ static enum error_code queue_orders(struct batch *batch, const struct accepted *
         addresses[i] = order->address;
         carts[i] = (struct opt_uuid){order->has_cart, order->cart_id.uuid};
     }
-    enum error_code code = order_insert_batch_queue(batch->db, (struct order_insert_batch_args){
-                                                                   .ids = {ids, n},
-                                                                   .numbers = {numbers, n},
-                                                                   .customer_ids = {customers, n},
-                                                                   .currencies = {currencies, n},
-                                                                   .subtotal_minors = {subtotals, n},
-                                                                   .total_minors = {subtotals, n},
-                                                                   .points = {points, n},
-                                                                   .points_value_minors = {points_values, n},
-                                                                   .cash_minors = {cash, n},
-                                                                   .earn_points = {earned, n},
-                                                                   .hold_ids = {holds, n},
-                                                                   .policy_versions = {policies, n},
-                                                                   .addresses = {addresses, n},
-                                                                   .cart_ids = {carts, n},
-                                                                   .placed_at = accepted->orders[0]->placed_at_us,
-                                                                   .expires_at = accepted->orders[0]->expires_at_us,
-                                                               });
-    return code ? code : order_event_insert_batch_queue(batch->db, (struct order_event_insert_batch_args){{ids, n}, {customers, n}});
+    enum error_code code =
+        order_insert_batch_queue(batch->db, (struct order_insert_batch_args){
+                                                .ids = {ids, n},
+                                                .numbers = {numbers, n},
+                                                .customer_ids = {customers, n},
+                                                .currencies = {currencies, n},
+                                                .subtotal_minors = {subtotals, n},
+                                                .total_minors = {subtotals, n},
+                                                .points = {points, n},
+                                                .points_value_minors = {points_values, n},
+                                                .cash_minors = {cash, n},
+                                                .earn_points = {earned, n},
+                                                .hold_ids = {holds, n},
+                                                .policy_versions = {policies, n},
+                                                .addresses = {addresses, n},
+                                                .cart_ids = {carts, n},
+                                                .placed_at = accepted->orders[0]->placed_at_us,
+                                                .expires_at = accepted->orders[0]->expires_at_us,
+                                            });
+    return code ? code
+                : order_event_insert_batch_queue(
+                      batch->db, (struct order_event_insert_batch_args){{ids, n}, {customers, n}});
 }
 
 static enum error_code queue_lines(struct batch *batch, const struct accepted *accepted)
@@ -742,8 +765,9 @@ static enum error_code queue_keys(struct batch *batch, const struct accepted *ac
         keys[i] = accepted->orders[i]->key;
         hashes[i] = accepted->orders[i]->body_hash;
     }
-    return checkout_key_insert_batch_queue(batch->db, (struct checkout_key_insert_batch_args){
-                                                          {owners, n}, {keys, n}, {hashes, n}, {accepted->answers, n}});
+    return checkout_key_insert_batch_queue(
+        batch->db,
+        (struct checkout_key_insert_batch_args){{owners, n}, {keys, n}, {hashes, n}, {accepted->answers, n}});
 }
 
 static enum error_code queue_events(struct batch *batch, const struct accepted *accepted)
@@ -826,7 +850,8 @@ static enum error_code apply(struct batch *batch, const struct accepted *accepte
     return code ? code : end;
 }
 
-enum error_code checkout_batch_run(struct pg *db, struct arena *arena, struct checkout_command *const *commands, size_t count)
+enum error_code checkout_batch_run(struct pg *db, struct arena *arena,
+                                   struct checkout_command *const *commands, size_t count)
 {
     struct batch batch = {.db = db, .arena = arena, .commands = commands, .count = count};
     CHECK(count > 0);

@@ -1,5 +1,5 @@
-/* One batch of orders as one transaction: lock and read in one round trip, decide, write and commit in another. Called by
- * the lanes, each with its own connection. Blocks. */
+/* One batch of orders as one transaction: lock and read in one round trip, decide, write and commit in
+ * another. Called by the lanes, each with its own connection. Blocks. */
 #ifndef CATHAY_SHOP_CHECKOUT_BATCH_H
 #define CATHAY_SHOP_CHECKOUT_BATCH_H
 
@@ -11,9 +11,10 @@
     "SET plan_cache_mode = force_generic_plan; SET enable_hashjoin = off; SET enable_mergejoin = off; "      \
     "SET enable_seqscan = off; SET jit = off; SET lock_timeout = '5s'"
 
-/* Tries once. ERR_OK: every command has its outcome and, where it was accepted or replayed, its answer; all of it is
- * committed. Another code: nothing was written, except after ERR_DATABASE, when the COMMIT is in doubt; run the same
- * commands again, and their keys tell. */
-enum error_code checkout_batch_run(struct pg *db, struct arena *arena, struct checkout_command *const *commands, size_t count);
+/* Tries once. ERR_OK: every command has its outcome and, where it was accepted or replayed, its answer; all
+ * of it is committed. Another code: nothing was written, except after ERR_DATABASE, when the COMMIT is in
+ * doubt; run the same commands again, and their keys tell. */
+enum error_code checkout_batch_run(struct pg *db, struct arena *arena,
+                                   struct checkout_command *const *commands, size_t count);
 
 #endif

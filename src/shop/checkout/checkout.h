@@ -1,8 +1,8 @@
-/* Checkout: places orders. The engine decides orders in batches, each batch one transaction: what arrives while one is
- * in flight forms the next. See README.md here for how, and decide.h for the rules.
+/* Checkout: places orders. The engine decides orders in batches, each batch one transaction: what arrives
+ * while one is in flight forms the next. See README.md here for how, and decide.h for the rules.
  *
- * checkout_submit is thread-safe and does not block; a command belongs to the engine until its finish callback runs, on
- * a lane's thread. */
+ * checkout_submit is thread-safe and does not block; a command belongs to the engine until its finish
+ * callback runs, on a lane's thread. */
 #ifndef CATHAY_SHOP_CHECKOUT_CHECKOUT_H
 #define CATHAY_SHOP_CHECKOUT_CHECKOUT_H
 
@@ -14,7 +14,8 @@ struct checkout_command {
     /* The caller sets what is asked (decide.h); ids, number and times are made by the engine. */
     struct checkout_order order;
     struct arena *arena; /* the answer goes here */
-    /* ERR_OK: answer is the placed order as JSON, replayed says that it is a stored one. Another code: order.error. */
+    /* ERR_OK: answer is the placed order as JSON, replayed says that it is a stored one. Another code:
+     * order.error. */
     void (*finish)(struct checkout_command *command, enum error_code code);
     void *context;
     struct str answer;

@@ -51,7 +51,8 @@ enum error_code order_place_handle(struct request *req, const struct api_order_p
 {
     const struct api_order_place_input *body = &in->body;
     if (body->has_cart_id != body->has_cart_version) {
-        error_field_add(&req->error, body->has_cart_id ? "cart_version" : "cart_id", "is needed beside the other");
+        error_field_add(&req->error, body->has_cart_id ? "cart_version" : "cart_id",
+                        "is needed beside the other");
         return error_set(&req->error, ERR_VALIDATION, "cart_id and cart_version go together");
     }
     struct checkout_command *command = ARENA_NEW(req->arena, struct checkout_command);
@@ -81,7 +82,8 @@ enum error_code order_place_handle(struct request *req, const struct api_order_p
     enum error_code code = checkout_submit(command);
     if (code) {
         req->error.retry_after_s = 1;
-        return error_set(&req->error, code, "More orders are waiting than the shop takes at once; try again shortly");
+        return error_set(&req->error, code,
+                         "More orders are waiting than the shop takes at once; try again shortly");
     }
     return ERR_OK;
 }

@@ -12,7 +12,8 @@ static enum error_code check_holds(struct pg *db, struct arena *arena, struct vi
         transfer_id_text((struct transfer_id){rows.items[i].root_id}, root);
         if (rows.items[i].order_id.present)
             order_id_text((struct order_id){rows.items[i].order_id.value}, order);
-        violation_add(violations, root, "holds points for %s, which does not wait for payment with this hold", order);
+        violation_add(violations, root, "holds points for %s, which does not wait for payment with this hold",
+                      order);
     }
     return code;
 }

@@ -1,5 +1,6 @@
-/* The order of the checks is the order in which a shopper should hear of them: a key that was used, a cart that moved
- * on, lines that cannot be had (all of them, so that one look at the answer mends the cart), then points, then cash. */
+/* The order of the checks is the order in which a shopper should hear of them: a key that was used, a cart
+ * that moved on, lines that cannot be had (all of them, so that one look at the answer mends the cart), then
+ * points, then cash. */
 #include "shop/checkout/decide.h"
 
 #include "base/check.h"
@@ -13,8 +14,8 @@ static void reject(struct checkout_order *order, enum error_code code, const cha
 }
 
 /* Reasons begin with a stable word that a client can act on. */
-static void refuse_field(struct checkout_order *order, size_t line, const char *member, const char *reason, int64_t now,
-                         bool with_number)
+static void refuse_field(struct checkout_order *order, size_t line, const char *member, const char *reason,
+                         int64_t now, bool with_number)
 {
     char field[48];
     snprintf(field, sizeof field, "lines[%zu].%s", line, member);
@@ -46,13 +47,14 @@ static bool cart_is_good(struct checkout_order *order)
     if (!cart)
         return true;
     bool theirs = cart->exists && (!cart->owned || user_id_equal(cart->user_id, order->customer_id));
-    const char *reason = !theirs                                 ? "not_found"
-                         : !cart->open                           ? "cart_spent"
+    const char *reason = !theirs                                ? "not_found"
+                         : !cart->open                          ? "cart_spent"
                          : cart->version != order->cart_version ? "cart_changed"
-                                                                 : NULL;
+                                                                : NULL;
     if (!reason)
         return true;
-    error_field_add(&order->error, strcmp(reason, "cart_changed") == 0 ? "cart_version" : "cart_id", "%s", reason);
+    error_field_add(&order->error, strcmp(reason, "cart_changed") == 0 ? "cart_version" : "cart_id", "%s",
+                    reason);
     reject(order, ERR_CHECKOUT_REJECTED, "The cart is not as it was when it was read");
     return false;
 }
@@ -74,8 +76,8 @@ static int64_t available_of(const struct checkout_stocks *stocks)
     return sum;
 }
 
-/* Where a line is sent from: the first place that has all of it, else from several, by priority. False: not enough.
- * Takes what it finds, so that a second line of the same stock sees what is left. */
+/* Where a line is sent from: the first place that has all of it, else from several, by priority. False: not
+ * enough. Takes what it finds, so that a second line of the same stock sees what is left. */
 static bool take_stock(struct checkout_line *line)
 {
     struct checkout_stocks *stocks = line->stocks;
@@ -125,7 +127,8 @@ static bool line_is_good(struct checkout_order *order, size_t at)
         return false;
     }
     if (!variant->for_sale || !variant->has_price) {
-        refuse_field(order, at, "variant_id", variant->for_sale ? "no_price_in_currency" : "not_for_sale", 0, false);
+        refuse_field(order, at, "variant_id", variant->for_sale ? "no_price_in_currency" : "not_for_sale", 0,
+                     false);
         return false;
     }
     bool good = true;
@@ -140,7 +143,8 @@ static bool line_is_good(struct checkout_order *order, size_t at)
     }
     line->split = (struct miles_line){
         .total_minor = money_times(money_of(variant->price_minor, order->currency), line->quantity).minor,
-        .tender = in_excluded_category(order->policy, variant->category_path) ? TENDER_CASH_ONLY : variant->tender,
+        .tender =
+            in_excluded_category(order->policy, variant->category_path) ? TENDER_CASH_ONLY : variant->tender,
     };
     return good;
 }
@@ -170,9 +174,11 @@ static bool points_are_good(struct checkout_order *order)
     if (!refusal && order->points > available)
         refusal = "above_balance";
     if (refusal) {
-        error_field_add(&order->error, "points", "%s: %lld to %lld in steps of %lld", refusal, (long long)quote.minimum,
-                        (long long)quote.maximum, (long long)quote.step);
-        reject(order, order->points > available || quote.required > available ? ERR_POINTS_SHORT : ERR_CHECKOUT_REJECTED,
+        error_field_add(&order->error, "points", "%s: %lld to %lld in steps of %lld", refusal,
+                        (long long)quote.minimum, (long long)quote.maximum, (long long)quote.step);
+        reject(order,
+               order->points > available || quote.required > available ? ERR_POINTS_SHORT
+                                                                       : ERR_CHECKOUT_REJECTED,
                "That many points cannot be redeemed on this order");
         return false;
     }
@@ -186,7 +192,8 @@ static bool points_are_good(struct checkout_order *order)
     CHECK(order->points_value_minor + order->cash_minor == order->subtotal_minor);
     if (order->has_cash && order->cash_minor != order->cash_minor_seen) {
         error_field_add(&order->error, "cash_minor", "cash_changed: %lld", (long long)order->cash_minor);
-        reject(order, ERR_CHECKOUT_REJECTED, "The cash part is not what the quote showed; nothing was charged");
+        reject(order, ERR_CHECKOUT_REJECTED,
+               "The cash part is not what the quote showed; nothing was charged");
         return false;
     }
     return true;

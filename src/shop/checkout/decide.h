@@ -1,6 +1,7 @@
-/* The decision of checkout: given what was locked and read, and the orders that wait in order of arrival, which are
- * accepted and what each of them takes. Pure: no I/O, no clock, no random numbers, so that tests and fuzzing need no
- * database. An order is accepted whole or rejected with reasons; a rejected one changes nothing for those behind it.
+/* The decision of checkout: given what was locked and read, and the orders that wait in order of arrival,
+ * which are accepted and what each of them takes. Pure: no I/O, no clock, no random numbers, so that tests
+ * and fuzzing need no database. An order is accepted whole or rejected with reasons; a rejected one changes
+ * nothing for those behind it.
  *
  * All memory belongs to the caller's arena and lives for one batch. */
 #ifndef CATHAY_SHOP_CHECKOUT_DECIDE_H

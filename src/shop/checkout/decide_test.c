@@ -1,5 +1,5 @@
-/* The decision of checkout without a database (CHK-1, CHK-3 to CHK-5, INV-2): a small shop is laid out in memory, orders are
- * decided in a batch, and what was taken is compared with what was there. */
+/* The decision of checkout without a database (CHK-1, CHK-3 to CHK-5, INV-2): a small shop is laid out in
+ * memory, orders are decided in a batch, and what was taken is compared with what was there. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -60,7 +60,8 @@ static void line_make(struct shop *shop, struct checkout_line *line, int variant
                                    .stocks = &shop->stocks[variant]};
 }
 
-static struct checkout_order order_make(struct shop *shop, struct checkout_line *lines, size_t count, int64_t points)
+static struct checkout_order order_make(struct shop *shop, struct checkout_line *lines, size_t count,
+                                        int64_t points)
 {
     return (struct checkout_order){.currency = {"HKD"},
                                    .key = STR("key"),
@@ -239,7 +240,8 @@ static void what_cannot_be_had_is_told(void **state)
     assert_string_equal(order.error.fields[0].reason, "not_sold_in");
 }
 
-/* Random batches: stock and points never go below zero, and what the accepted orders took is what is missing. */
+/* Random batches: stock and points never go below zero, and what the accepted orders took is what is missing.
+ */
 static void nothing_is_lost_in_random_batches(void **state)
 {
     (void)state;

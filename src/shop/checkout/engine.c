@@ -1,11 +1,11 @@
-/* Natural batching: orders wait in one queue; a lane that is free takes what is there (its share, so that the other
- * lanes have work too) and makes a batch of it. While it is in flight new orders gather. There is no timer: alone, an
- * order is a batch of one and waits for nobody.
+/* Natural batching: orders wait in one queue; a lane that is free takes what is there (its share, so that the
+ * other lanes have work too) and makes a batch of it. While it is in flight new orders gather. There is no
+ * timer: alone, an order is a batch of one and waits for nobody.
  *
- * Lanes that touch the same customer or the same variant would wait for each other's row locks with a whole batch in
- * hand. So a lane leaves orders in the queue whose customer or variants are in flight on another lane; they stand first
- * for whoever is free next. What is in flight on a lane is a small hash set of 64-bit hashes; a collision only makes an
- * order wait for the next batch. */
+ * Lanes that touch the same customer or the same variant would wait for each other's row locks with a whole
+ * batch in hand. So a lane leaves orders in the queue whose customer or variants are in flight on another
+ * lane; they stand first for whoever is free next. What is in flight on a lane is a small hash set of 64-bit
+ * hashes; a collision only makes an order wait for the next batch. */
 #include "shop/checkout/batch.h"
 
 #include "base/check.h"
@@ -19,7 +19,9 @@
 #define ATTEMPTS_COLLISION 5  /* of a batch that met a deadlock or a constraint */
 #define ATTEMPTS_CONNECTION 8 /* pauses double from 50 ms: some 12 s, longer than a restart of PostgreSQL */
 #define PAUSE_FIRST_US 50000
-#define SET_SLOTS 16384 /* a power of two, above twice batch_max * (1 + lines) in practice; full: the rest is left waiting */
+#define SET_SLOTS                                                                                            \
+    16384 /* a power of two, above twice batch_max * (1 + lines) in practice; full: the rest is left waiting \
+           */
 
 struct in_flight {
     uint64_t slots[SET_SLOTS];
@@ -176,7 +178,8 @@ static void finish(struct checkout_command *command, enum error_code code)
     command->finish(command, code);
 }
 
-static enum error_code run_until_settled(struct lane *lane, struct checkout_command *const *commands, size_t count)
+static enum error_code run_until_settled(struct lane *lane, struct checkout_command *const *commands,
+                                         size_t count)
 {
     int collisions = 0, losses = 0;
     useconds_t pause_us = PAUSE_FIRST_US;
@@ -190,8 +193,9 @@ static enum error_code run_until_settled(struct lane *lane, struct checkout_comm
         pthread_mutex_lock(&engine.lock);
         engine.counters.retried_batches++;
         pthread_mutex_unlock(&engine.lock);
-        log_write(LOG_WARN, "checkout batch tried again", "\"lane\":%d,\"orders\":%zu,\"code\":\"%s\",\"sqlstate\":\"%s\"",
-                  lane->number, count, error_text(code), pg_error(lane->db)->sqlstate);
+        log_write(LOG_WARN, "checkout batch tried again",
+                  "\"lane\":%d,\"orders\":%zu,\"code\":\"%s\",\"sqlstate\":\"%s\"", lane->number, count,
+                  error_text(code), pg_error(lane->db)->sqlstate);
         if (code == ERR_DATABASE) {
             if (++losses == ATTEMPTS_CONNECTION)
                 return code;
@@ -272,7 +276,8 @@ enum error_code checkout_submit(struct checkout_command *command)
 
 enum error_code checkout_engine_start(const struct checkout_options *options, struct error *error)
 {
-    CHECK(!engine.running && options->lanes >= 1 && options->lanes <= CHECKOUT_LANES_MAX && options->batch_max >= 1);
+    CHECK(!engine.running && options->lanes >= 1 && options->lanes <= CHECKOUT_LANES_MAX &&
+          options->batch_max >= 1);
     engine.options = *options;
     engine.stopping = false;
     engine.counters = (struct checkout_counters){0};
