@@ -1,0 +1,233 @@
+/* The frame: schema, routes of all parts in one table, start and stop. */
+#include "sandbox/sandbox.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/log.h"
+#include "http/server.h"
+#include "pg/migrate.h"
+#include "sandbox/sandbox_hooks.h"
+#include "sandbox/webhooks.h"
+#include "sandbox_sql.h"
+
+#include <sodium.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+extern const struct migration sandbox_schema[];
+extern const size_t sandbox_schema_count;
+
+#define SANDBOX_WORKERS 16 /* some may hang by a fault while others answer */
+#define SANDBOX_ROUTES_MAX 128
+#define SCHEMA_LOCK "2117350431"
+
+struct sandbox {
+    struct http_server *server;
+    struct api_route *routes;
+    size_t started; /* parts */
+};
+
+static atomic_bool stopping;
+
+const char *sandbox_database(void)
+{
+    return config()->sandbox_database_url[0] ? config()->sandbox_database_url : config()->database_url;
+}
+
+bool sandbox_is_stopping(void)
+{
+    return atomic_load(&stopping);
+}
+
+void sandbox_sleep_ms(int64_t ms)
+{
+    int64_t until_us = clock_monotonic_us() + ms * 1000;
+    while (!sandbox_is_stopping() && clock_monotonic_us() < until_us)
+        nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
+}
+
+bool sandbox_decode(const struct api_input *input, struct arena *arena, void **out, struct error *error)
+{
+    (void)error;
+    struct sandbox_input *in = ARENA_NEW(arena, struct sandbox_input);
+    in->param_count = input->path_param_count;
+    for (size_t i = 0; i < input->path_param_count; i++)
+        in->params[i] = input->path_params[i];
+    in->query = input->query;
+    in->body = input->body;
+    *out = in;
+    return true;
+}
+
+struct str sandbox_id(struct arena *arena, const char *prefix)
+{
+    char hex[32];
+    uuid_hex(uuid_new(), hex);
+    return arena_printf(arena, "%s_%.32s", prefix, hex);
+}
+
+struct str sandbox_origin(const struct request *req)
+{
+    struct str host = request_header(req, STR("host"));
+    return arena_printf(req->arena, "http://%.*s", STR_ARG(host));
+}
+
+bool sandbox_fault_take(struct pg *db, struct arena *arena, const char *partner, const char *name,
+                        int64_t *value)
+{
+    struct sandbox_fault_use_row row;
+    bool found = false;
+    struct sandbox_fault_use_args args = {str_from(partner), str_from(name)};
+    if (sandbox_fault_use(db, arena, args, &row, &found) != ERR_OK || !found)
+        return false;
+    if (value)
+        *value = row.value;
+    return true;
+}
+
+enum sandbox_fault sandbox_fault_of_call(struct pg *db, struct arena *arena, const char *partner)
+{
+    int64_t value = 0;
+    if (sandbox_fault_take(db, arena, partner, "api_hang", &value))
+        sandbox_sleep_ms(value);
+    if (sandbox_fault_take(db, arena, partner, "api_error", NULL))
+        return SANDBOX_FAULT_ERROR;
+    return sandbox_fault_take(db, arena, partner, "api_lost", NULL) ? SANDBOX_FAULT_LOST : SANDBOX_FAULT_NONE;
+}
+
+/* ---- schema ---- */
+
+static void schema_checksum(char out[65])
+{
+    crypto_hash_sha256_state state;
+    crypto_hash_sha256_init(&state);
+    for (size_t i = 0; i < sandbox_schema_count; i++)
+        crypto_hash_sha256_update(&state, (const unsigned char *)sandbox_schema[i].checksum,
+                                  strlen(sandbox_schema[i].checksum));
+    unsigned char hash[crypto_hash_sha256_BYTES];
+    crypto_hash_sha256_final(&state, hash);
+    sodium_bin2hex(out, 65, hash, sizeof hash);
+}
+
+static enum error_code schema_make(struct pg *db, void *context)
+{
+    const char *checksum = context;
+    enum error_code code = pg_execute(db, "SELECT pg_advisory_xact_lock(" SCHEMA_LOCK ")");
+    struct arena *arena = arena_new();
+    struct sandbox_schema_applied_row row = {STR_NONE};
+    bool found;
+    if (code == ERR_OK)
+        code = sandbox_schema_applied(db, arena, &row, &found);
+    bool there = code == ERR_OK && str_equal(row.checksum, str_from(checksum));
+    if (code == ERR_OK && !there) {
+        log_write(LOG_INFO, "sandbox schema is made", NULL);
+        code =
+            pg_execute(db, "SET LOCAL client_min_messages = warning; DROP SCHEMA IF EXISTS sandbox CASCADE; "
+                           "CREATE SCHEMA sandbox");
+        for (size_t i = 0; code == ERR_OK && i < sandbox_schema_count; i++)
+            code = pg_execute(db, sandbox_schema[i].sql);
+        /* Constant but for the checksum, which is hex digits; COMMENT takes no parameters. */
+        struct str comment = arena_printf(arena, "COMMENT ON SCHEMA sandbox IS '%s'", checksum);
+        if (code == ERR_OK)
+            code = pg_execute(db, comment.ptr);
+    }
+    arena_free(arena);
+    return code;
+}
+
+enum error_code sandbox_schema_apply(struct pg *db, struct error *error)
+{
+    char checksum[65];
+    schema_checksum(checksum);
+    enum error_code code = pg_transaction(db, schema_make, checksum);
+    if (code != ERR_OK)
+        return error_set(error, code, "sandbox: its schema could not be made: %s", pg_error(db)->detail);
+    return ERR_OK;
+}
+
+/* ---- start and stop ---- */
+
+static size_t routes_append(struct sandbox *sandbox, size_t count, const struct api_route *table)
+{
+    for (; table->path; table++) {
+        CHECK(count < SANDBOX_ROUTES_MAX);
+        memcpy(&sandbox->routes[count++], table, sizeof *table);
+    }
+    return count;
+}
+
+static size_t routes_gather(struct sandbox *sandbox)
+{
+    sandbox->routes = calloc(SANDBOX_ROUTES_MAX, sizeof *sandbox->routes);
+    CHECK(sandbox->routes);
+    size_t count = routes_append(sandbox, 0, sandbox_hook_routes);
+    for (size_t i = 0; sandbox_parts[i]; i++)
+        for (size_t t = 0; sandbox_parts[i]->routes && sandbox_parts[i]->routes[t]; t++)
+            count = routes_append(sandbox, count, sandbox_parts[i]->routes[t]);
+    return count;
+}
+
+static enum error_code parts_start(struct sandbox *sandbox, struct error *error)
+{
+    struct pg *db = pg_new(sandbox_database(), "cathay sandbox", NULL);
+    enum error_code code = sandbox_schema_apply(db, error);
+    for (size_t i = 0; code == ERR_OK && sandbox_parts[i]; i++) {
+        if (sandbox_parts[i]->start)
+            code = sandbox_parts[i]->start(db, error);
+        sandbox->started += code == ERR_OK;
+    }
+    pg_free(db);
+    return code;
+}
+
+enum error_code sandbox_start(struct sandbox **out, struct error *error)
+{
+    struct sandbox *sandbox = calloc(1, sizeof *sandbox);
+    CHECK(sandbox && sodium_init() >= 0);
+    atomic_store(&stopping, false);
+    *out = NULL;
+    enum error_code code = parts_start(sandbox, error);
+    if (code == ERR_OK)
+        code = sandbox_webhooks_start(error);
+    if (code == ERR_OK) {
+        struct http_server_options options = {
+            .host = config()->sandbox_host,
+            .port = (int)config()->sandbox_port,
+            .route_count = routes_gather(sandbox),
+            .loops = 1,
+            .workers = SANDBOX_WORKERS,
+            .database_url = sandbox_database(),
+        };
+        options.routes = sandbox->routes;
+        code = http_server_start(&options, &sandbox->server, error);
+    }
+    if (code != ERR_OK) {
+        sandbox_stop(sandbox);
+        return code;
+    }
+    log_write(LOG_INFO, "sandbox is ready", "\"port\":%d", sandbox_port(sandbox));
+    *out = sandbox;
+    return ERR_OK;
+}
+
+int sandbox_port(const struct sandbox *sandbox)
+{
+    return http_server_port(sandbox->server);
+}
+
+void sandbox_stop(struct sandbox *sandbox)
+{
+    if (!sandbox)
+        return;
+    atomic_store(&stopping, true);
+    if (sandbox->server)
+        http_server_stop(sandbox->server);
+    sandbox_webhooks_stop();
+    for (size_t i = sandbox->started; i > 0; i--)
+        if (sandbox_parts[i - 1]->stop)
+            sandbox_parts[i - 1]->stop();
+    free(sandbox->routes);
+    free(sandbox);
+}
