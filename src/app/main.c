@@ -1,0 +1,58 @@
+/* cathay: one program, a role for each subcommand. */
+#include "app/commands.h"
+#include "base/config.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help; /* NULL: not listed */
+} commands[] = {
+    {"worker", worker_command, "background tasks"},
+    {"scheduler", scheduler_command, "periodic tasks"},
+    {"migrate", migrate_command, "bring the database to this program's schema"},
+    {"verify", verify_command, "check every invariant of the data on a live database"},
+    {"tasks", tasks_command, "see, retry and discard background tasks; pause schedules"},
+    {"config", config_command, "print the settings in force"},
+    {"sql-check", sql_check_command, NULL},
+};
+
+#define COMMAND_COUNT (sizeof commands / sizeof commands[0])
+
+static void print_help(FILE *out)
+{
+    fputs("Usage: cathay COMMAND [arguments]; cathay COMMAND --help tells more\n\n", out);
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (commands[i].help)
+            fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+    fputs("\nSettings come from the environment: DATABASE_URL, REDIS_URL and CATHAY_…; `cathay config` lists "
+          "them.\n",
+          out);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+        print_help(argc < 2 ? stderr : stdout);
+        return argc < 2 ? 2 : 0;
+    }
+    if (sodium_init() < 0) {
+        fputs("cathay: libsodium cannot be initialised\n", stderr);
+        return 2;
+    }
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(argv[1], commands[i].name) != 0)
+            continue;
+        struct error error = {.code = ERR_OK};
+        if (config_load(&error)) {
+            fprintf(stderr, "cathay: %s\n", error.detail);
+            return 2;
+        }
+        return commands[i].run(argc - 1, argv + 1);
+    }
+    fprintf(stderr, "cathay: there is no command \"%s\"; cathay --help lists them\n", argv[1]);
+    return 2;
+}
