@@ -3,5 +3,11 @@
 #include "shop/loyalty/loyalty_module.h"
 #include "work/work.h"
 
+/* clang-format off: one a line */
 const struct module *const modules[] = {
+    &work_module,
+    &loyalty_module,
+    &checkout_module,
+    NULL,
 };
+/* clang-format on */
