@@ -48,6 +48,12 @@ class HouseRules(unittest.TestCase):
         self.refused('includes', {'src/shop/orders/a.c': '#include "loyalty_sql.h"\n', 'src/shop/loyalty/loyalty.sql': ''},
                      'queries of src/shop/loyalty')
 
+    def test_the_checkout_engine_is_lent_queries_from_below(self):
+        below = {'src/shop/checkout/batch.c': '#include "loyalty_sql.h"\n', 'src/shop/loyalty/loyalty.sql': ''}
+        self.assertEqual(self.breaches('includes', below), [])
+        above = {'src/shop/checkout/batch.c': '#include "notify_sql.h"\n', 'src/shop/notify/notify.sql': ''}
+        self.refused('includes', above, 'queries of src/shop/notify')
+
     def test_only_app_knows_app(self):
         self.refused('includes', {'src/work/a.c': '#include "app/commands.h"\n'}, 'only src/app')
 
