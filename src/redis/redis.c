@@ -9,6 +9,7 @@
 #include <openssl/sha.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/time.h>
@@ -109,8 +110,16 @@ enum error_code redis_url_parse(struct str url, struct redis_address *address, s
         "REDIS_URL should read redis://[:password@]host:port/database or unix:///path/of/socket");
 }
 
+/* hiredis writes with write(): to a server that is gone that would be the end of the process. */
+static void ignore_sigpipe(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+}
+
 struct redis *redis_new(const char *url)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, ignore_sigpipe);
     struct redis *redis = calloc(1, sizeof *redis);
     CHECK(redis);
     CHECK(redis_url_parse(str_from(url), &redis->address, NULL) == ERR_OK);

@@ -32,7 +32,8 @@ struct redis_address {
 /* ERR_VALIDATION with one clear line (without the password) when the URL is wrong. error may be NULL. */
 enum error_code redis_url_parse(struct str url, struct redis_address *address, struct error *error);
 
-/* The URL has been checked by redis_url_parse(); a wrong one is a bug. Does not connect yet. */
+/* The URL has been checked by redis_url_parse(); a wrong one is a bug. Does not connect yet. From the first
+ * call on the process ignores SIGPIPE. */
 struct redis *redis_new(const char *url);
 void redis_free(struct redis *redis);
 /* Connects if it is time to. Blocks up to REDIS_TIMEOUT_MS. */

@@ -53,7 +53,7 @@ static void take_entries(struct stream_reader *reader, const redisReply *reply)
 
 /* The consumer's name is the same for all: without acknowledgement Redis keeps nothing for a consumer. */
 static enum redis_wait read_once(struct redis *redis, struct stream_reader *reader, int first, int last,
-                                 int wait_ms)
+                                 int wait_ms, bool may_create)
 {
     struct str args[24] = {STR("XREADGROUP"), STR("GROUP"), STR(STREAM_GROUP), STR("any"),
                            STR("COUNT"),      STR("1"),     STR("NOACK")};
@@ -77,8 +77,8 @@ static enum redis_wait read_once(struct redis *redis, struct stream_reader *read
     if (reply->type == REDIS_REPLY_ARRAY) {
         take_entries(reader, reply);
         result = reader->count > 0 ? REDIS_MESSAGE : REDIS_QUIET;
-    } else if (reply->type == REDIS_REPLY_ERROR) { /* no group: a new or a flushed server */
-        result = create_groups(redis) ? REDIS_QUIET : REDIS_AWAY;
+    } else if (reply->type == REDIS_REPLY_ERROR && may_create) { /* no group: a new or a flushed server */
+        result = create_groups(redis) ? read_once(redis, reader, first, last, wait_ms, false) : REDIS_AWAY;
     }
     freeReplyObject(reply);
     return result;
@@ -88,10 +88,10 @@ enum redis_wait stream_next(struct redis *redis, struct stream_reader *reader, i
                             struct task_id *id)
 {
     for (int i = 0; i < TASK_PRIORITY_COUNT && reader->count == 0; i++)
-        if (read_once(redis, reader, i, i, 0) == REDIS_AWAY)
+        if (read_once(redis, reader, i, i, 0, true) == REDIS_AWAY)
             return REDIS_AWAY;
     if (reader->count == 0) {
-        enum redis_wait result = read_once(redis, reader, 0, TASK_PRIORITY_COUNT - 1, wait_ms);
+        enum redis_wait result = read_once(redis, reader, 0, TASK_PRIORITY_COUNT - 1, wait_ms, true);
         if (result != REDIS_MESSAGE)
             return result;
     }
