@@ -94,6 +94,10 @@ void respond_header(struct request *req, struct str name, struct str value);
 /* Copies the buffer's text into the arena and frees the buffer; ERR_INTERNAL if it overflowed. */
 enum error_code respond_buf(struct request *req, int status, struct buf *body);
 
+/* The language to answer in: "zh" where Accept-Language prefers any Chinese over English, else "en". Cached answers
+ * are kept apart by it. */
+struct str request_language(const struct request *req);
+
 /* Sets a strong ETag. When If-None-Match fits, turns the response into 304 and returns true. */
 bool respond_etag(struct request *req, struct str etag_without_quotes);
 
@@ -101,8 +105,10 @@ bool respond_etag(struct request *req, struct str etag_without_quotes);
  * other than ERR_OK is rendered as a problem. */
 void request_finish(struct request *req, enum error_code code);
 
-/* A response that has no end (Server-Sent Events): sends status 200 and headers; the request is the stream's from here.
- * `closed` is called once on the loop's thread when the client has gone or the server drains; the stream must not be
+/* A response that has no end (Server-Sent Events): sends status 200 and headers. In an `async` handler the request is the
+ * stream's from here; a `worker` handler keeps request and connection until it returns ERR_OK, and may read and
+ * stream_send meanwhile. The request's arena lives until `closed` has returned. Text event streams get a comment as a sign of
+ * life every 15 s. `closed` is called once on the loop's thread when the client has gone or the server drains; the stream must not be
  * used after it has returned. stream_send copies, may be called from any thread, and returns false when the client
  * reads too slowly or has gone (it will be closed). */
 struct stream;

@@ -30,4 +30,7 @@ void http_server_stop(struct http_server *server);
 /* Not ready: /readyz answers 503, so that the load balancer looks elsewhere; used before a stop. Any thread. */
 void http_server_ready_set(struct http_server *server, bool ready);
 
+/* What live_on_invalidate() of work/work.h wants: drops cached answers in all servers of this process. Any thread. */
+void http_cache_invalidate(struct str kind, struct uuid id);
+
 #endif

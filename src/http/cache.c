@@ -1,0 +1,410 @@
+/* Stamps. The cache counts invalidations. A table of STAMPS slots holds, for the hash of each (kind, id), the number of the
+ * last invalidation that touched it. A computation remembers the count at its beginning, before it reads the database;
+ * its value is good as long as no slot of its tags holds a greater number. So nothing has to be searched when
+ * something is invalidated, and a value that was computed from older data fails the test whenever it arrives. Two
+ * tags that share a slot cost a needless computation now and then, never a wrong answer.
+ *
+ * Eviction is second chance: a hit only sets a mark, and what is evicted is the oldest entry without one. */
+#include "http/cache.h"
+
+#include "base/check.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+#define SHARDS 16
+#define STAMPS 65536
+#define SLOTS_MAX 20 /* of one entry: two per tag */
+
+struct entry {
+    struct entry *next;            /* in the bucket */
+    struct entry *newer, *older;   /* of those that hold a value */
+    uint64_t hash;
+    struct cached *value;          /* NULL while it is computed for the first time */
+    struct cache_fill *fill;       /* not NULL while it is computed */
+    int64_t expires_us;
+    uint64_t stamp;
+    uint32_t slots[SLOTS_MAX];
+    uint8_t slot_count;
+    bool marked;
+    uint16_t key_len;
+    char key[];
+};
+
+struct cache_fill {
+    struct cache *cache;
+    struct entry *entry;
+    uint64_t stamp;
+    struct cache_waiter *waiters;
+};
+
+struct shard {
+    pthread_mutex_t lock;
+    struct entry **buckets;
+    size_t bucket_count; /* a power of two */
+    struct entry *newest, *oldest;
+    size_t entries, bytes;
+    int64_t evictions;
+} __attribute__((aligned(64)));
+
+struct cache {
+    size_t shard_entries_max, shard_bytes_max;
+    pthread_mutex_t invalidate_lock;
+    _Atomic uint64_t sequence, floor;
+    _Atomic uint64_t stamps[STAMPS];
+    struct shard shards[SHARDS];
+};
+
+struct cached *cached_new(int status, struct str head, struct str head_unchanged, struct str body, struct str etag)
+{
+    size_t bytes = sizeof(struct cached) + head.len + head_unchanged.len + body.len + etag.len;
+    struct cached *value = malloc(bytes);
+    CHECK(value);
+    char *at = (char *)(value + 1);
+    struct str *to[] = {&value->head, &value->head_unchanged, &value->etag, &value->body};
+    struct str from[] = {head, head_unchanged, etag, body};
+    for (size_t i = 0; i < 4; i++) {
+        if (from[i].len)
+            memcpy(at, from[i].ptr, from[i].len);
+        *to[i] = (struct str){at, from[i].len};
+        at += from[i].len;
+    }
+    value->status = status;
+    value->bytes = bytes;
+    atomic_init(&value->references, 1);
+    return value;
+}
+
+void cached_release(struct cached *value)
+{
+    if (value && atomic_fetch_sub_explicit(&value->references, 1, memory_order_acq_rel) == 1)
+        free(value);
+}
+
+static struct cached *reference(struct cached *value)
+{
+    atomic_fetch_add_explicit(&value->references, 1, memory_order_relaxed);
+    return value;
+}
+
+struct cache *cache_new(size_t entries_max, size_t bytes_max)
+{
+    struct cache *cache = aligned_alloc(64, (sizeof *cache + 63) & ~(size_t)63);
+    CHECK(cache);
+    memset(cache, 0, sizeof *cache);
+    cache->shard_entries_max = (entries_max + SHARDS - 1) / SHARDS;
+    cache->shard_bytes_max = bytes_max / SHARDS;
+    pthread_mutex_init(&cache->invalidate_lock, NULL);
+    for (size_t i = 0; i < SHARDS; i++) {
+        struct shard *shard = &cache->shards[i];
+        pthread_mutex_init(&shard->lock, NULL);
+        shard->bucket_count = 64;
+        while (shard->bucket_count < cache->shard_entries_max)
+            shard->bucket_count *= 2;
+        shard->buckets = calloc(shard->bucket_count, sizeof(struct entry *));
+        CHECK(shard->buckets);
+    }
+    return cache;
+}
+
+void cache_free(struct cache *cache)
+{
+    if (!cache)
+        return;
+    for (size_t i = 0; i < SHARDS; i++) {
+        struct shard *shard = &cache->shards[i];
+        for (size_t b = 0; b < shard->bucket_count; b++)
+            while (shard->buckets[b]) {
+                struct entry *gone = shard->buckets[b];
+                CHECK(!gone->fill);
+                shard->buckets[b] = gone->next;
+                cached_release(gone->value);
+                free(gone);
+            }
+        free(shard->buckets);
+        pthread_mutex_destroy(&shard->lock);
+    }
+    pthread_mutex_destroy(&cache->invalidate_lock);
+    free(cache);
+}
+
+/* ---- stamps ---- */
+
+static uint32_t slot_of(struct str kind, const char *what, struct uuid id)
+{
+    XXH3_state_t state;
+    XXH3_64bits_reset(&state);
+    XXH3_64bits_update(&state, what, 1);
+    XXH3_64bits_update(&state, id.bytes, sizeof id.bytes);
+    XXH3_64bits_update(&state, kind.ptr, kind.len);
+    return (uint32_t)(XXH3_64bits_digest(&state) % STAMPS);
+}
+
+static const struct uuid zero;
+
+/* Three slots stand for (kind, id): the thing, "any change of the kind", "all of the kind at once". */
+static uint32_t slot_thing(struct str kind, struct uuid id)
+{
+    return slot_of(kind, "t", id);
+}
+static uint32_t slot_any(struct str kind)
+{
+    return slot_of(kind, "a", zero);
+}
+static uint32_t slot_all(struct str kind)
+{
+    return slot_of(kind, "*", zero);
+}
+
+static void stamp_write(struct cache *cache, uint32_t slot, uint64_t stamp)
+{
+    atomic_store_explicit(&cache->stamps[slot], stamp, memory_order_release);
+}
+
+void cache_invalidate(struct cache *cache, struct str kind, struct uuid id)
+{
+    pthread_mutex_lock(&cache->invalidate_lock);
+    uint64_t stamp = atomic_fetch_add_explicit(&cache->sequence, 1, memory_order_acq_rel) + 1;
+    if (kind.len == 0) {
+        atomic_store_explicit(&cache->floor, stamp, memory_order_release);
+    } else {
+        stamp_write(cache, slot_any(kind), stamp);
+        if (uuid_is_zero(id))
+            stamp_write(cache, slot_all(kind), stamp);
+        else
+            stamp_write(cache, slot_thing(kind, id), stamp);
+    }
+    pthread_mutex_unlock(&cache->invalidate_lock);
+}
+
+static bool stamps_fit(const struct cache *cache, uint64_t stamp, const uint32_t *slots, size_t count)
+{
+    if (atomic_load_explicit(&cache->floor, memory_order_acquire) > stamp)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (atomic_load_explicit(&cache->stamps[slots[i]], memory_order_acquire) > stamp)
+            return false;
+    return true;
+}
+
+static size_t slots_of(const struct cache_tag *tags, size_t tag_count, uint32_t slots[SLOTS_MAX])
+{
+    size_t count = 0;
+    CHECK(2 * tag_count <= SLOTS_MAX);
+    for (size_t i = 0; i < tag_count; i++) {
+        bool any = uuid_is_zero(tags[i].id);
+        slots[count++] = any ? slot_any(tags[i].kind) : slot_thing(tags[i].kind, tags[i].id);
+        uint32_t all = slot_all(tags[i].kind);
+        bool known = any;
+        for (size_t k = 0; k < count && !known; k++)
+            known = slots[k] == all;
+        if (!known)
+            slots[count++] = all;
+    }
+    return count;
+}
+
+/* ---- entries; each function with the shard's lock held ---- */
+
+static void age_unlink(struct shard *shard, struct entry *entry)
+{
+    *(entry->newer ? &entry->newer->older : &shard->newest) = entry->older;
+    *(entry->older ? &entry->older->newer : &shard->oldest) = entry->newer;
+    entry->newer = entry->older = NULL;
+}
+
+static void age_link_newest(struct shard *shard, struct entry *entry)
+{
+    entry->older = shard->newest;
+    entry->newer = NULL;
+    *(shard->newest ? &shard->newest->newer : &shard->oldest) = entry;
+    shard->newest = entry;
+}
+
+static void value_drop(struct shard *shard, struct entry *entry)
+{
+    age_unlink(shard, entry);
+    shard->entries--;
+    shard->bytes -= entry->value->bytes + entry->key_len;
+    cached_release(entry->value);
+    entry->value = NULL;
+}
+
+static void entry_remove(struct shard *shard, struct entry *entry)
+{
+    struct entry **at = &shard->buckets[(entry->hash >> 8) & (shard->bucket_count - 1)];
+    while (*at != entry)
+        at = &(*at)->next;
+    *at = entry->next;
+    free(entry);
+}
+
+static void evict(const struct cache *cache, struct shard *shard)
+{
+    while (shard->oldest && (shard->entries > cache->shard_entries_max || shard->bytes > cache->shard_bytes_max)) {
+        struct entry *entry = shard->oldest;
+        if (entry->marked) {
+            entry->marked = false;
+            age_unlink(shard, entry);
+            age_link_newest(shard, entry);
+            continue;
+        }
+        value_drop(shard, entry);
+        shard->evictions++;
+        if (!entry->fill)
+            entry_remove(shard, entry);
+    }
+}
+
+static struct entry *entry_find(const struct shard *shard, struct str key, uint64_t hash)
+{
+    struct entry *entry = shard->buckets[(hash >> 8) & (shard->bucket_count - 1)];
+    while (entry && !(entry->hash == hash && entry->key_len == key.len && memcmp(entry->key, key.ptr, key.len) == 0))
+        entry = entry->next;
+    return entry;
+}
+
+static struct entry *entry_add(struct shard *shard, struct str key, uint64_t hash)
+{
+    struct entry *entry = calloc(1, sizeof *entry + key.len);
+    CHECK(entry);
+    entry->hash = hash;
+    entry->key_len = (uint16_t)key.len;
+    memcpy(entry->key, key.ptr, key.len);
+    struct entry **bucket = &shard->buckets[(hash >> 8) & (shard->bucket_count - 1)];
+    entry->next = *bucket;
+    *bucket = entry;
+    return entry;
+}
+
+static struct cache_fill *fill_begin(struct cache *cache, struct entry *entry)
+{
+    struct cache_fill *fill = calloc(1, sizeof *fill);
+    CHECK(fill);
+    fill->cache = cache;
+    fill->entry = entry;
+    fill->stamp = atomic_load_explicit(&cache->sequence, memory_order_acquire);
+    entry->fill = fill;
+    return fill;
+}
+
+/* ---- what callers use ---- */
+
+static struct shard *shard_of(struct cache *cache, uint64_t hash)
+{
+    return &cache->shards[hash % SHARDS];
+}
+
+/* The entry's value if it is still good, as a reference. */
+static struct cached *good_value(const struct cache *cache, struct entry *entry, int64_t now_us)
+{
+    if (!entry || !entry->value || now_us >= entry->expires_us ||
+        !stamps_fit(cache, entry->stamp, entry->slots, entry->slot_count))
+        return NULL;
+    entry->marked = true;
+    return reference(entry->value);
+}
+
+bool cache_peek(struct cache *cache, struct str key, int64_t now_us, struct cached **value)
+{
+    uint64_t hash = XXH3_64bits(key.ptr, key.len);
+    struct shard *shard = shard_of(cache, hash);
+    pthread_mutex_lock(&shard->lock);
+    *value = good_value(cache, entry_find(shard, key, hash), now_us);
+    pthread_mutex_unlock(&shard->lock);
+    return *value != NULL;
+}
+
+enum cache_outcome cache_find(struct cache *cache, struct str key, int64_t now_us, struct cache_waiter *waiter,
+                              struct cached **value, struct cache_fill **fill)
+{
+    CHECK(key.len <= CACHE_KEY_MAX);
+    uint64_t hash = XXH3_64bits(key.ptr, key.len);
+    struct shard *shard = shard_of(cache, hash);
+    enum cache_outcome outcome = CACHE_FILL;
+    *fill = NULL;
+    pthread_mutex_lock(&shard->lock);
+    struct entry *entry = entry_find(shard, key, hash);
+    *value = good_value(cache, entry, now_us);
+    if (*value) {
+        outcome = CACHE_HIT;
+    } else {
+        if (entry && entry->value)
+            value_drop(shard, entry);
+        if (!entry || !entry->fill) {
+            *fill = fill_begin(cache, entry ? entry : entry_add(shard, key, hash));
+        } else if (waiter) {
+            waiter->next = entry->fill->waiters;
+            entry->fill->waiters = waiter;
+            outcome = CACHE_WAIT;
+        }
+    }
+    pthread_mutex_unlock(&shard->lock);
+    return outcome;
+}
+
+static void fill_end(struct cache_fill *fill, struct cached *value, bool again)
+{
+    struct cache_waiter *waiter = fill->waiters;
+    while (waiter) {
+        struct cache_waiter *next = waiter->next;
+        waiter->wake(waiter, value ? reference(value) : NULL, again);
+        waiter = next;
+    }
+    free(fill);
+}
+
+void cache_fill_done(struct cache_fill *fill, struct cached *value, const struct cache_tag *tags, size_t tag_count,
+                     int64_t now_us, int64_t ttl_us)
+{
+    struct cache *cache = fill->cache;
+    struct entry *entry = fill->entry;
+    struct shard *shard = shard_of(cache, entry->hash);
+    pthread_mutex_lock(&shard->lock);
+    CHECK(entry->fill == fill && !entry->value);
+    entry->fill = NULL;
+    entry->slot_count = (uint8_t)slots_of(tags, tag_count, entry->slots);
+    bool fits = stamps_fit(cache, fill->stamp, entry->slots, entry->slot_count);
+    if (fits && value->bytes <= CACHE_VALUE_MAX) {
+        entry->value = reference(value);
+        entry->stamp = fill->stamp;
+        entry->expires_us = now_us + ttl_us;
+        entry->marked = false;
+        age_link_newest(shard, entry);
+        shard->entries++;
+        shard->bytes += value->bytes + entry->key_len;
+        evict(cache, shard);
+    } else {
+        entry_remove(shard, entry);
+    }
+    pthread_mutex_unlock(&shard->lock);
+    fill_end(fill, fits ? value : NULL, true);
+    cached_release(value);
+}
+
+void cache_fill_fail(struct cache_fill *fill)
+{
+    struct entry *entry = fill->entry;
+    struct shard *shard = shard_of(fill->cache, entry->hash);
+    pthread_mutex_lock(&shard->lock);
+    entry->fill = NULL;
+    CHECK(!entry->value);
+    entry_remove(shard, entry);
+    pthread_mutex_unlock(&shard->lock);
+    fill_end(fill, NULL, false);
+}
+
+struct cache_counts cache_counts(struct cache *cache)
+{
+    struct cache_counts counts = {0};
+    for (size_t i = 0; i < SHARDS; i++) {
+        struct shard *shard = &cache->shards[i];
+        pthread_mutex_lock(&shard->lock);
+        counts.entries += (int64_t)shard->entries;
+        counts.bytes += (int64_t)shard->bytes;
+        counts.evictions += shard->evictions;
+        pthread_mutex_unlock(&shard->lock);
+    }
+    return counts;
+}

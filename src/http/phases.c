@@ -1,0 +1,388 @@
+/* The phases of a request, in the order of enum request_phase. Those that need only the head run when the head is there, so
+ * that a refused upload is not received first; the others when the whole request is. */
+#include "api.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/log.h"
+#include "http/server_internal.h"
+
+#include <sodium.h>
+
+static enum phase_result refused(struct http_exchange *x, enum error_code code)
+{
+    x->early = code;
+    return PHASES_REFUSED;
+}
+
+/* ---- head ---- */
+
+static enum phase_result phase_route(struct http_exchange *x)
+{
+    struct request *req = &x->req;
+    req->phase = PHASE_ROUTE;
+    if (str_equal(req->path, STR("*"))) {
+        x->match.allow = STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        return PHASES_CONTINUE;
+    }
+    switch (router_match(x->server->router, req->arena, req->method, req->path, &x->match)) {
+    case ROUTER_FOUND:
+        req->route = x->match.route;
+        return PHASES_CONTINUE;
+    case ROUTER_OPTIONS:
+        return PHASES_CONTINUE;
+    case ROUTER_NOT_FOUND:
+        x->match.head = str_equal(req->method, STR("HEAD"));
+        if (x->server->options.fallback)
+            return PHASES_CONTINUE;
+        return refused(x, error_set(&req->error, ERR_NOT_FOUND, "No operation has this address"));
+    case ROUTER_METHOD_NOT_ALLOWED:
+        return refused(x, ERR_METHOD);
+    case ROUTER_BAD_PATH:
+        break;
+    }
+    return refused(x, error_set(&req->error, ERR_BAD_REQUEST, "The path is malformed"));
+}
+
+static struct str bearer_of(const struct http_exchange *x)
+{
+    struct str value = x->head.known[HEAD_AUTHORIZATION];
+    if (value.len < 7 || !str_equal_ignoring_case((struct str){value.ptr, 7}, STR("Bearer ")))
+        return STR_NONE;
+    return str_trim((struct str){value.ptr + 7, value.len - 7});
+}
+
+static void set_client_address(struct http_exchange *x)
+{
+    struct str forwarded = STR_NONE;
+    for (size_t i = 0; i < x->head.field_count; i++) {
+        const struct head_field *field = &x->head.fields[i];
+        if (!str_equal_ignoring_case(field->name, STR("X-Forwarded-For")))
+            continue;
+        forwarded = forwarded.ptr ? arena_printf(x->req.arena, "%.*s,%.*s", STR_ARG(forwarded), STR_ARG(field->value))
+                                  : field->value;
+    }
+    struct address client = address_behind_proxies(&x->server->trusted, x->connection->peer, forwarded);
+    x->req.client_address = (struct str){x->address_text, address_format(&client, x->address_text)};
+}
+
+static enum error_code phase_authenticate(struct http_exchange *x)
+{
+    struct request *req = &x->req;
+    req->phase = PHASE_AUTHENTICATE;
+    if (!x->server->options.authenticate || route_is_cached(x))
+        return ERR_OK;
+    return x->server->options.authenticate(req, bearer_of(x), &req->principal);
+}
+
+/* What a stranger may do anybody may. Partners prove themselves by a signature over the body, which the handler checks. */
+static enum error_code phase_authorize(struct http_exchange *x)
+{
+    struct request *req = &x->req;
+    uint32_t roles = req->route->roles;
+    req->phase = PHASE_AUTHORIZE;
+    if (roles & (1u << ROLE_ANONYMOUS) || roles & 1u << req->principal.role)
+        return ERR_OK;
+    if (req->principal.role != ROLE_ANONYMOUS)
+        return ERR_FORBIDDEN;
+    if (!(roles & 1u << ROLE_PARTNER))
+        return ERR_UNAUTHENTICATED;
+    req->principal.role = ROLE_PARTNER;
+    return ERR_OK;
+}
+
+static enum error_code phase_rate_limit(struct http_exchange *x)
+{
+    struct request *req = &x->req;
+    req->phase = PHASE_RATE_LIMIT;
+    if (!x->server->limiter || req->route->limit == API_LIMIT_NONE)
+        return ERR_OK;
+    struct str key = uuid_is_zero(req->principal.user_id.uuid)
+                         ? req->client_address
+                         : (struct str){(const char *)req->principal.user_id.uuid.bytes, 16};
+    x->limit = limiter_ask(x->server->limiter, req->route->limit, key, req->started_us);
+    x->limited = true;
+    if (x->limit.allowed)
+        return ERR_OK;
+    req->error.retry_after_s = x->limit.retry_after_s;
+    return error_set(&req->error, ERR_RATE_LIMITED, "At most %lld requests of this kind in %lld s", (long long)x->limit.quota,
+                     (long long)x->limit.window_s);
+}
+
+static bool is_media_type(struct str given, struct str wanted)
+{
+    struct str rest = given;
+    return str_equal_ignoring_case(str_trim(str_split(&rest, ';')), wanted);
+}
+
+static enum error_code check_body(struct http_exchange *x)
+{
+    const struct api_route *route = x->req.route;
+    if (!head_has_body(&x->head))
+        return ERR_OK;
+    if (x->head.content_length > phases_body_max(x))
+        return error_set(&x->req.error, ERR_BODY_TOO_LARGE, "This operation takes at most %zu bytes", phases_body_max(x));
+    if (route && route->body_type && !is_media_type(x->head.known[HEAD_CONTENT_TYPE], str_from(route->body_type)))
+        return error_set(&x->req.error, ERR_MEDIA_TYPE, "This operation takes %s", route->body_type);
+    return ERR_OK;
+}
+
+size_t phases_body_max(const struct http_exchange *x)
+{
+    return x->req.route ? x->req.route->body_max : DISCARD_BYTES_MAX;
+}
+
+enum phase_result phases_head(struct http_exchange *x)
+{
+    struct request *req = &x->req;
+    req->phase = PHASE_TRACE;
+    trace_begin(x);
+    enum phase_result result = phase_route(x);
+    if (result != PHASES_CONTINUE)
+        return result;
+    if (route_is_cached(x) && answers_peek(x))
+        return PHASES_ANSWERED;
+    set_client_address(x);
+    if (!req->route)
+        return PHASES_CONTINUE;
+    enum error_code code = phase_authenticate(x);
+    if (!code)
+        code = phase_authorize(x);
+    if (!code)
+        code = phase_rate_limit(x);
+    if (!code)
+        code = check_body(x);
+    return code ? refused(x, code) : PHASES_CONTINUE;
+}
+
+void phases_malformed(struct http_exchange *x, enum error_code code, const char *detail)
+{
+    x->close_connection = true;
+    counter_add(&x->loop->metrics.requests_malformed, 1);
+    x->req.method = x->head.method;
+    trace_begin(x);
+    error_set(&x->req.error, code, "%s", detail);
+    phases_finish(x, code);
+}
+
+/* ---- the whole request ---- */
+
+static struct str input_header(const void *context, struct str name)
+{
+    return head_field(context, name);
+}
+
+static enum error_code phase_decode(struct http_exchange *x)
+{
+    struct request *req = &x->req;
+    req->phase = PHASE_DECODE;
+    struct api_input input = {.path_params = x->match.params,
+                              .path_param_count = x->match.param_count,
+                              .query = req->query,
+                              .header = input_header,
+                              .header_context = &x->head,
+                              .body = req->body};
+    if (req->route->decode(&input, req->arena, &x->input, &req->error))
+        return ERR_OK;
+    return req->error.code ? req->error.code : ERR_VALIDATION;
+}
+
+static enum error_code phase_idempotency(struct http_exchange *x)
+{
+    struct request *req = &x->req;
+    req->phase = PHASE_IDEMPOTENCY;
+    if (req->route->idempotency == API_IDEMPOTENCY_NONE)
+        return ERR_OK;
+    req->idempotency_key = x->head.known[HEAD_IDEMPOTENCY_KEY];
+    if (!req->idempotency_key.ptr)
+        return req->route->idempotency == API_IDEMPOTENCY_REQUIRED ? ERR_IDEMPOTENCY_KEY_MISSING : ERR_OK;
+    if (req->idempotency_key.len < 1 || req->idempotency_key.len > 255 || !str_is_utf8(req->idempotency_key)) {
+        error_field_add(&req->error, "Idempotency-Key", "must be 1 to 255 characters");
+        return error_set(&req->error, ERR_VALIDATION, "The Idempotency-Key header is not usable");
+    }
+    crypto_generichash_state state;
+    crypto_generichash_init(&state, NULL, 0, sizeof req->body_hash);
+    struct str parts[] = {str_from(req->route->operation_id), req->path, req->body};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        uint64_t len = parts[i].len;
+        crypto_generichash_update(&state, (const unsigned char *)&len, sizeof len);
+        if (len)
+            crypto_generichash_update(&state, (const unsigned char *)parts[i].ptr, len);
+    }
+    crypto_generichash_final(&state, req->body_hash, sizeof req->body_hash);
+    return ERR_OK;
+}
+
+static enum error_code decode_and_check(struct http_exchange *x)
+{
+    enum error_code code = phase_decode(x);
+    return code ? code : phase_idempotency(x);
+}
+
+static enum error_code call_handler(struct http_exchange *x)
+{
+    struct request *req = &x->req;
+    req->phase = PHASE_HANDLER;
+    log_context_set(req->request_id, req->traceparent);
+    check_context_set(req->route->operation_id);
+    stream_handling_set(x);
+    enum error_code code = req->route->handle(req, x->input);
+    stream_handling_set(NULL);
+    check_context_set(NULL);
+    log_context_clear();
+    return code;
+}
+
+void phases_work(struct http_exchange *x, struct pg *db)
+{
+    x->req.db = db;
+    enum error_code code = decode_and_check(x);
+    if (!code)
+        code = call_handler(x);
+    x->req.db = NULL;
+    CHECK(!db || !pg_in_transaction(db));
+    if (x->stream) {
+        CHECK(code == ERR_OK);
+        response_encode(x);
+        exchange_finished(x);
+        return;
+    }
+    phases_finish(x, code);
+}
+
+static void run_async(struct http_exchange *x)
+{
+    enum error_code code = decode_and_check(x);
+    if (code) {
+        phases_finish(x, code);
+        return;
+    }
+    x->away = true;
+    struct request *req = &x->req;
+    const struct api_route *route = req->route;
+    req->phase = PHASE_HANDLER;
+    log_context_set(req->request_id, req->traceparent);
+    code = route->handle(req, x->input); /* x may be back already, but is looked at only after this */
+    log_context_clear();
+    if (code)
+        phases_finish(x, code);
+}
+
+static void dispatch(struct http_exchange *x)
+{
+    switch (x->req.route->run) {
+    case API_RUN_LOOP:
+        x->away = false;
+        phases_work(x, NULL);
+        return;
+    case API_RUN_ASYNC:
+        run_async(x);
+        return;
+    case API_RUN_WORKER:
+        break;
+    }
+    x->away = true;
+    if (workers_push(&x->server->pool, x))
+        return;
+    x->away = false;
+    phases_finish(x, error_set(&x->req.error, ERR_OVERLOADED, "All workers are busy and the queue is full"));
+}
+
+static void dispatch_cached(struct http_exchange *x)
+{
+    switch (answers_find(x)) {
+    case ANSWERS_HERE:
+        connection_answer(x);
+        return;
+    case ANSWERS_WAIT:
+        return;
+    case ANSWERS_COMPUTE:
+        dispatch(x);
+    }
+}
+
+void phases_message(struct http_exchange *x)
+{
+    struct request *req = &x->req;
+    if (req->route) {
+        if (route_is_cached(x))
+            dispatch_cached(x);
+        else
+            dispatch(x);
+    } else if (x->match.allow.ptr) {
+        respond_empty(req, 204);
+        respond_header(req, STR("Allow"), x->match.allow);
+        phases_finish(x, ERR_OK);
+    } else {
+        bool served = x->server->options.fallback && x->server->options.fallback(req);
+        phases_finish(x, served ? ERR_OK : error_set(&req->error, ERR_NOT_FOUND, "No operation has this address"));
+    }
+}
+
+void phases_returned(struct http_exchange *x)
+{
+    x->away = false;
+    switch (x->returns) {
+    case RETURN_ANSWER:
+    case RETURN_CACHED:
+        connection_answer(x);
+        return;
+    case RETURN_STREAM:
+        connection_stream_begin(x);
+        return;
+    case RETURN_CACHE_AGAIN:
+        x->returns = RETURN_ANSWER;
+        dispatch_cached(x);
+        return;
+    case RETURN_UNCACHED:
+        x->returns = RETURN_ANSWER;
+        dispatch(x);
+    }
+}
+
+/* ---- the answer ---- */
+
+void phases_finish(struct http_exchange *x, enum error_code code)
+{
+    x->req.phase = PHASE_ENCODE;
+    if (!code && x->req.response.status == 0)
+        code = error_set(&x->req.error, ERR_INTERNAL, "the handler left no response");
+    answers_store(x, code);
+    if (code)
+        problem_render(x, code);
+    if (!x->cached)
+        response_encode(x);
+    if (x->away)
+        exchange_finished(x);
+    else
+        connection_answer(x);
+}
+
+void request_finish(struct request *req, enum error_code code)
+{
+    phases_finish(exchange_of(req), code);
+}
+
+static size_t bucket_of(int64_t duration_us)
+{
+    static const int64_t bounds[DURATION_BUCKETS - 1] = {100,    250,    500,    1000,    2500,    5000,    10000,  25000,
+                                                         50000,  100000, 250000, 500000,  1000000, 2500000, 10000000};
+    size_t i = 0;
+    while (i < DURATION_BUCKETS - 1 && duration_us > bounds[i])
+        i++;
+    return i;
+}
+
+void phases_log(struct http_exchange *x, int status, int64_t bytes)
+{
+    x->req.phase = PHASE_LOG;
+    int64_t duration_us = clock_monotonic_us() - x->req.started_us;
+    const struct http_server_options *options = &x->server->options;
+    size_t route = x->req.route ? (size_t)(x->req.route - options->routes) : options->route_count;
+    size_t class = status >= 100 && status <= 599 ? (size_t)(status / 100 - 1) : 4;
+    struct duration_histogram *histogram = &x->loop->metrics.durations[route * 5 + class];
+    counter_add(&histogram->count, 1);
+    counter_add(&histogram->sum_us, duration_us > 0 ? (uint64_t)duration_us : 0);
+    counter_add(&histogram->buckets[bucket_of(duration_us)], 1);
+    access_log(x, status, bytes, duration_us);
+}

@@ -1,0 +1,291 @@
+/* Inside of the server: what loops, connections, workers and phases share. Not for other folders.
+ *
+ * Ownership. An event loop is a thread and owns its connections. A connection reads one request at a time into an
+ * exchange. The exchange goes to a worker (or whoever an async handler gives it to) and comes back through the loop's
+ * list of finished exchanges; meanwhile the connection may lose its socket but not its memory (`holds`). */
+#ifndef CATHAY_HTTP_SERVER_INTERNAL_H
+#define CATHAY_HTTP_SERVER_INTERNAL_H
+
+#include "http/address.h"
+#include "http/api_decode.h"
+#include "http/cache.h"
+#include "http/head.h"
+#include "http/limiter.h"
+#include "http/router.h"
+#include "http/server.h"
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uv.h>
+
+#define LOOPS_MAX 64
+#define WORKERS_MAX 256
+#define READ_BYTES ((size_t)64 * 1024)        /* one read; shared by a loop's connections */
+#define OUT_BYTES ((size_t)64 * 1024)         /* small answers of one read are gathered here */
+#define INPUT_PAUSE_BYTES ((size_t)64 * 1024) /* pipelined input kept while a request is in flight */
+#define SPARE_EXCHANGES_MAX 64                /* of a loop */
+#define DISCARD_BYTES_MAX ((size_t)64 * 1024) /* of a refused request's body, read so that the connection can go on */
+#define LINGER_MS 1000                        /* for the peer to read a last answer before the socket is closed */
+#define LINGER_EXTRA_MAX 256                  /* connections beyond the limit that are told 503 */
+#define TICK_MS 50
+#define LOG_BATCH_BYTES ((size_t)32 * 1024)
+#define STREAM_BUFFER_BYTES ((size_t)256 * 1024)
+#define STREAM_PING_MS 15000
+
+enum deadline {
+    DEADLINE_NONE,   /* a request is in flight: its own limits hold */
+    DEADLINE_IDLE,   /* keep-alive */
+    DEADLINE_HEAD,
+    DEADLINE_BODY,
+    DEADLINE_WRITE,
+    DEADLINE_LINGER,
+    DEADLINE_STREAM, /* when the next ping is due */
+    DEADLINE_COUNT
+};
+
+enum connection_state {
+    CONNECTION_HEAD,    /* idle, or the head arrives */
+    CONNECTION_BODY,
+    CONNECTION_DISCARD, /* the answer is known; the body is read away first */
+    CONNECTION_BUSY,    /* the request is being answered */
+    CONNECTION_WRITING, /* the answer did not fit into the socket */
+    CONNECTION_STREAM,
+    CONNECTION_LINGER,
+    CONNECTION_CLOSED
+};
+
+struct event_loop;
+struct http_exchange;
+
+struct connection {
+    uv_tcp_t tcp;
+    struct event_loop *loop;
+    struct connection *previous, *next; /* in the list of its deadline, soonest first */
+    enum deadline deadline;
+    uint64_t deadline_ms;
+    enum connection_state state;
+    int holds; /* 1 for the socket's handle, 1 for an exchange that is elsewhere */
+    int writes_pending;
+    bool reading, peer_done, close_after, linger, counted;
+    size_t write_left; /* at the last look: a smaller value is progress */
+    size_t discarded;
+    struct head_scan scan;
+    struct buf input; /* received, not yet used; empty on idle connections */
+    struct http_exchange *exchange;
+    struct address peer;
+};
+
+struct http_exchange {
+    struct request req; /* first: a request's pointer is its exchange's */
+    struct event_loop *loop;
+    struct http_server *server;
+    struct connection *connection;
+    struct http_exchange *next;
+    struct http_head head;
+    struct buf body;
+    struct router_match match;
+    void *input;                /* the decoded struct api_… */
+    struct cache_fill *fill;    /* this exchange computes an answer for the cache */
+    struct cached *cached;      /* answered by this one; a reference */
+    struct cache_waiter waiter; /* while another exchange computes the answer */
+    enum { RETURN_ANSWER, RETURN_STREAM, RETURN_CACHED, RETURN_CACHE_AGAIN, RETURN_UNCACHED } returns;
+    bool unchanged;             /* If-None-Match fits the cached answer */
+    struct stream *stream;
+    struct limiter_verdict limit;
+    bool limited;               /* `limit` is set */
+    bool owns_head;             /* the head's bytes live in the arena */
+    bool in_handler, stream_started, away, close_connection, hide_conditions;
+    enum error_code early;      /* refused at the head; told when the body has been read away */
+    struct str out_head, out_body;
+    char tail[224];             /* last fields of the answer's head: date, request id, connection */
+    char request_id[129];
+    char traceparent[56];
+    char address_text[48];
+    int64_t bytes_out;
+};
+
+/* Microseconds; the last bucket has no bound. */
+#define DURATION_BUCKETS 16
+struct duration_histogram {
+    _Atomic uint64_t count, sum_us, buckets[DURATION_BUCKETS];
+};
+
+/* Counters of one loop: one writer, so an update is a load and a store. */
+struct loop_metrics {
+    _Atomic uint64_t accepted, refused, open, requests_malformed, deadlines, cache_hits, cache_misses, cache_joined;
+    struct duration_histogram *durations; /* [(route_count + 1) * 5] by route and status class */
+};
+
+struct connection_list {
+    struct connection *first, *last;
+};
+
+struct event_loop {
+    struct http_server *server;
+    int index;
+    pthread_t thread;
+    bool thread_started;
+    uv_loop_t uv;
+    uv_poll_t listener;
+    int listen_fd, spare_fd;
+    uv_async_t wake;
+    uv_timer_t tick;
+    bool listening, draining, closing;
+    uint64_t drain_until_ms;
+    struct connection_list deadlines[DEADLINE_COUNT];
+    size_t connection_count, exchange_count; /* exchanges in use: the loop runs until all are back */
+    uint64_t drain_idle_ms; /* idle connections stay until then: a request may be on its way */
+    pthread_mutex_t lock; /* of the two lists below, which other threads fill */
+    struct http_exchange *finished, *finished_last;
+    struct stream *streams_ready;
+    struct http_exchange *spares;
+    int spare_count;
+    uint64_t random[4];
+    int64_t date_second;
+    char date[30];
+    char log_time[20]; /* "2026-03-01T09:30:00" of date_second */
+    struct buf log;
+    struct loop_metrics metrics;
+    struct connection *feeding; /* whose input is being worked on; `out` is its */
+    size_t out_len;
+    char out[OUT_BYTES];
+    char read_buffer[READ_BYTES];
+};
+
+struct worker_pool {
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct http_exchange *first, *last;
+    int queued, queue_max;
+    int busy;
+    int64_t refused_total;
+    bool stopping;
+    int count;
+    pthread_t threads[WORKERS_MAX];
+};
+
+struct health {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool started, stopping;
+    _Atomic bool database_up;
+    _Atomic int64_t asked_us; /* the last time somebody looked */
+};
+
+struct http_server {
+    struct http_server_options options;
+    char *host, *database_url;
+    int port;
+    struct router *router;
+    struct cache *cache;
+    struct limiter *limiter;
+    struct address_set trusted;
+    struct address_counts *addresses;
+    struct worker_pool pool;
+    struct health health;
+    _Atomic bool ready, stopping;
+    _Atomic int64_t connections;
+    bool secure; /* public_url is https */
+    struct str static_fields; /* the same in every answer */
+    int loop_count;
+    struct event_loop *loops[LOOPS_MAX];
+};
+
+/* server.c */
+void loop_wake(struct event_loop *loop);
+void loop_date_refresh(struct event_loop *loop);
+bool server_is_draining(const struct http_server *server);
+
+/* connection.c: all on the connection's loop. */
+void connection_accept(struct event_loop *loop, int fd, const struct sockaddr_storage *peer);
+/* The exchange's answer is encoded: writes it, logs, goes on with the next request. */
+void connection_answer(struct http_exchange *exchange);
+void connection_stream_begin(struct http_exchange *exchange);
+void connection_stream_flush(struct connection *connection);
+void connection_close(struct connection *connection);
+void connection_deadlines_check(struct event_loop *loop, uint64_t now_ms);
+/* Closes what is idle, or everything. */
+void connections_drain(struct event_loop *loop, bool forced);
+void exchange_release(struct http_exchange *exchange);
+void exchanges_free_spares(struct event_loop *loop);
+
+/* phases.c */
+enum phase_result {
+    PHASES_CONTINUE, /* the head is good: read the body, then phases_message() */
+    PHASES_ANSWERED, /* from the cache, in loop->out: log and go on */
+    PHASES_REFUSED   /* exchange->early says why: read the body away, then phases_finish() */
+};
+enum phase_result phases_head(struct http_exchange *exchange);
+size_t phases_body_max(const struct http_exchange *exchange);
+/* The whole request is here. Answers at once, or hands the exchange to a worker or an async handler. */
+void phases_message(struct http_exchange *exchange);
+/* An exchange that was away is back on its loop. */
+void phases_returned(struct http_exchange *exchange);
+/* On a worker's thread: decode, handler, encode. */
+void phases_work(struct http_exchange *exchange, struct pg *db);
+/* Encodes the answer (a problem unless code is ERR_OK) and brings it to the loop. Any thread. */
+void phases_finish(struct http_exchange *exchange, enum error_code code);
+/* A request that never became one. */
+void phases_malformed(struct http_exchange *exchange, enum error_code code, const char *detail);
+/* Metrics and access log of an answered exchange. */
+void phases_log(struct http_exchange *exchange, int status, int64_t bytes);
+
+/* respond.c */
+void response_encode(struct http_exchange *exchange);
+/* The fields that differ from answer to answer and the empty line, into exchange->tail or any place of 224 bytes. */
+size_t response_tail(struct event_loop *loop, const struct http_exchange *exchange, bool close, char *to);
+void problem_render(struct http_exchange *exchange, enum error_code code);
+const char *status_reason(int status);
+bool etag_listed(struct str if_none_match, struct str etag_with_quotes);
+
+/* answers.c: the cache of encoded answers. */
+bool answers_peek(struct http_exchange *exchange);
+enum answers_outcome { ANSWERS_HERE, ANSWERS_WAIT, ANSWERS_COMPUTE };
+enum answers_outcome answers_find(struct http_exchange *exchange);
+/* The computation that others wait for has ended. */
+void answers_store(struct http_exchange *exchange, enum error_code code);
+bool route_is_cached(const struct http_exchange *exchange);
+
+/* trace.c */
+void trace_begin(struct http_exchange *exchange);
+uint64_t loop_random(struct event_loop *loop);
+
+/* access_log.c */
+void access_log(struct http_exchange *exchange, int status, int64_t bytes, int64_t duration_us);
+void access_log_flush(struct event_loop *loop);
+
+/* workers.c */
+void workers_start(struct http_server *server);
+/* False: the queue is full. */
+bool workers_push(struct worker_pool *pool, struct http_exchange *exchange);
+void workers_stop(struct worker_pool *pool);
+
+/* Brings an exchange home to its loop. Any thread. */
+void exchange_finished(struct http_exchange *exchange);
+
+/* stream.c */
+void stream_handling_set(struct http_exchange *exchange); /* this thread is inside its handler */
+void streams_flush(struct event_loop *loop);
+/* The connection has ended: calls `closed` and frees. */
+void stream_end(struct http_exchange *exchange);
+/* Moves what waits to be sent (malloc'ed, the caller's); *closing: the stream's owner wants no more. */
+size_t stream_take(struct stream *stream, char **bytes, bool *closing);
+void stream_started(struct stream *stream);
+bool stream_is_event_stream(const struct stream *stream);
+
+/* endpoints.c */
+void health_start(struct http_server *server);
+void health_stop(struct http_server *server);
+
+static inline struct http_exchange *exchange_of(struct request *req)
+{
+    return req->exchange;
+}
+static inline void counter_add(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,85 @@
+/* The pool of threads for handlers that block, each with a PostgreSQL connection of its own, behind one bounded queue. */
+#include "http/server_internal.h"
+
+#include "base/check.h"
+#include "base/config.h"
+
+#include <stdio.h>
+
+
+static struct http_exchange *take(struct worker_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    while (!pool->first && !pool->stopping)
+        pthread_cond_wait(&pool->wake, &pool->lock);
+    struct http_exchange *x = pool->first;
+    if (x) {
+        pool->first = x->next;
+        if (!pool->first)
+            pool->last = NULL;
+        pool->queued--;
+        pool->busy++;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return x;
+}
+
+static void *worker_main(void *context)
+{
+    struct http_server *server = context;
+    struct worker_pool *pool = &server->pool;
+    struct pg *db = server->database_url ? pg_new(server->database_url, "worker", NULL) : NULL;
+    for (struct http_exchange *x; (x = take(pool));) {
+        phases_work(x, db); /* x is gone after this */
+        pthread_mutex_lock(&pool->lock);
+        pool->busy--;
+        pthread_mutex_unlock(&pool->lock);
+    }
+    if (db)
+        pg_free(db);
+    return NULL;
+}
+
+void workers_start(struct http_server *server)
+{
+    struct worker_pool *pool = &server->pool;
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->wake, NULL);
+    pool->queue_max = (int)config()->request_queue;
+    pool->count = server->options.workers < WORKERS_MAX ? server->options.workers : WORKERS_MAX;
+    for (int i = 0; i < pool->count; i++) {
+        CHECK(pthread_create(&pool->threads[i], NULL, worker_main, server) == 0);
+        char name[16];
+        snprintf(name, sizeof name, "worker-%d", i % 1000);
+        pthread_setname_np(pool->threads[i], name);
+    }
+}
+
+bool workers_push(struct worker_pool *pool, struct http_exchange *x)
+{
+    pthread_mutex_lock(&pool->lock);
+    bool room = pool->queued < pool->queue_max && !pool->stopping;
+    if (room) {
+        x->next = NULL;
+        *(pool->last ? &pool->last->next : &pool->first) = x;
+        pool->last = x;
+        pool->queued++;
+        pthread_cond_signal(&pool->wake);
+    } else {
+        pool->refused_total++;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return room;
+}
+
+void workers_stop(struct worker_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->stopping = true;
+    pthread_cond_broadcast(&pool->wake);
+    pthread_mutex_unlock(&pool->lock);
+    for (int i = 0; i < pool->count; i++)
+        pthread_join(pool->threads[i], NULL);
+    pthread_mutex_destroy(&pool->lock);
+    pthread_cond_destroy(&pool->wake);
+}
