@@ -20,8 +20,8 @@ struct metric {
     _Atomic int64_t buckets[METRIC_BOUNDS_MAX + 1];
 };
 
-const int64_t metric_duration_bounds_us[15] = {100,    250,    500,    1000,   2500,    5000,    10000,  25000,
-                                               50000,  100000, 250000, 500000, 1000000, 2500000, 10000000};
+const int64_t metric_duration_bounds_us[15] = {
+    100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 10000000};
 
 static struct {
     pthread_mutex_t lock;
@@ -36,7 +36,8 @@ static char *copy(const char *text)
 }
 
 /* Called with the lock held. */
-static struct metric *find_or_make(const char *name, const char *help, const char *labels, enum metric_kind kind)
+static struct metric *find_or_make(const char *name, const char *help, const char *labels,
+                                   enum metric_kind kind)
 {
     struct metric **at = &registry.first, **behind = NULL;
     for (; *at; at = &(*at)->next) {
@@ -61,7 +62,8 @@ static struct metric *find_or_make(const char *name, const char *help, const cha
     return metric;
 }
 
-static struct metric *register_metric(const char *name, const char *help, const char *labels, enum metric_kind kind)
+static struct metric *register_metric(const char *name, const char *help, const char *labels,
+                                      enum metric_kind kind)
 {
     pthread_mutex_lock(&registry.lock);
     struct metric *metric = find_or_make(name, help, labels, kind);
@@ -79,8 +81,8 @@ struct metric *metric_gauge(const char *name, const char *help, const char *labe
     return register_metric(name, help, labels, METRIC_GAUGE);
 }
 
-struct metric *metric_gauge_read(const char *name, const char *help, const char *labels, int64_t (*read)(void *context),
-                                 void *context)
+struct metric *metric_gauge_read(const char *name, const char *help, const char *labels,
+                                 int64_t (*read)(void *context), void *context)
 {
     pthread_mutex_lock(&registry.lock);
     struct metric *metric = find_or_make(name, help, labels, METRIC_READ);
@@ -196,7 +198,8 @@ void metrics_render(struct buf *out)
         if (metric->kind == METRIC_READ && !metric->read)
             continue;
         if (strcmp(before, metric->name) != 0)
-            buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", metric->name, metric->help, metric->name, kinds[metric->kind]);
+            buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", metric->name, metric->help, metric->name,
+                       kinds[metric->kind]);
         before = metric->name;
         if (metric->kind == METRIC_HISTOGRAM) {
             render_histogram(out, metric);

@@ -1,5 +1,5 @@
-/* One JSON line for each answered request, gathered per loop and handed to the log in batches. No query strings, no
- * addresses: nothing that says who somebody is. */
+/* One JSON line for each answered request, gathered per loop and handed to the log in batches. No query
+ * strings, no addresses: nothing that says who somebody is. */
 #include "http/server_internal.h"
 
 #include "api.h"

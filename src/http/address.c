@@ -63,8 +63,8 @@ enum error_code address_set_parse(struct str text, struct address_set *set, stru
         struct str name = str_split(&bits_text, '/');
         struct address network;
         if (set->count == ADDRESS_SET_MAX || !address_parse(name, &network))
-            return error_set(error, ERR_VALIDATION, "\"%.*s\" is not a network (or there are more than %d)", STR_ARG(entry),
-                             ADDRESS_SET_MAX);
+            return error_set(error, ERR_VALIDATION, "\"%.*s\" is not a network (or there are more than %d)",
+                             STR_ARG(entry), ADDRESS_SET_MAX);
         bool is_v4 = memcmp(network.bytes, mapped_prefix, sizeof mapped_prefix) == 0;
         int64_t bits = is_v4 ? 32 : 128;
         if (bits_text.ptr && (!str_to_int64(bits_text, &bits) || bits < 0 || bits > (is_v4 ? 32 : 128)))
@@ -87,7 +87,8 @@ bool address_set_has(const struct address_set *set, const struct address *addres
     return false;
 }
 
-struct address address_behind_proxies(const struct address_set *trusted, struct address peer, struct str forwarded)
+struct address address_behind_proxies(const struct address_set *trusted, struct address peer,
+                                      struct str forwarded)
 {
     struct address client = peer;
     while (forwarded.len && address_set_has(trusted, &client)) {

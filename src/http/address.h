@@ -1,5 +1,5 @@
-/* Addresses of peers: parsing, networks, connections counted per address. IPv4 is kept as IPv4 mapped into IPv6, so that
- * there is one form. */
+/* Addresses of peers: parsing, networks, connections counted per address. IPv4 is kept as IPv4 mapped into
+ * IPv6, so that there is one form. */
 #ifndef CATHAY_HTTP_ADDRESS_H
 #define CATHAY_HTTP_ADDRESS_H
 
@@ -30,9 +30,10 @@ struct address_set {
 enum error_code address_set_parse(struct str text, struct address_set *set, struct error *error);
 bool address_set_has(const struct address_set *set, const struct address *address);
 
-/* The client behind proxies: the last address of X-Forwarded-For (several fields: joined by commas) that is not in
- * `trusted`; the peer itself when it is not trusted. */
-struct address address_behind_proxies(const struct address_set *trusted, struct address peer, struct str forwarded);
+/* The client behind proxies: the last address of X-Forwarded-For (several fields: joined by commas) that is
+ * not in `trusted`; the peer itself when it is not trusted. */
+struct address address_behind_proxies(const struct address_set *trusted, struct address peer,
+                                      struct str forwarded);
 
 /* Thread-safe. */
 struct address_counts;

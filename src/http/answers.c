@@ -1,5 +1,6 @@
-/* The cache of encoded answers as the phases see it: keys, conditions, and who computes. Routes with x-cache that anybody
- * may call are always answered as to a stranger, so that no answer depends on who asked first. */
+/* The cache of encoded answers as the phases see it: keys, conditions, and who computes. Routes with x-cache
+ * that anybody may call are always answered as to a stranger, so that no answer depends on who asked first.
+ */
 #include "api.h"
 #include "base/check.h"
 #include "base/clock.h"
@@ -20,12 +21,14 @@ bool route_is_cached(const struct http_exchange *x)
 
 static bool is_chinese(struct str tag)
 {
-    return tag.len >= 2 && (tag.ptr[0] | 0x20) == 'z' && (tag.ptr[1] | 0x20) == 'h' && (tag.len == 2 || tag.ptr[2] == '-');
+    return tag.len >= 2 && (tag.ptr[0] | 0x20) == 'z' && (tag.ptr[1] | 0x20) == 'h' &&
+           (tag.len == 2 || tag.ptr[2] == '-');
 }
 
 static bool is_english(struct str tag)
 {
-    return tag.len >= 2 && (tag.ptr[0] | 0x20) == 'e' && (tag.ptr[1] | 0x20) == 'n' && (tag.len == 2 || tag.ptr[2] == '-');
+    return tag.len >= 2 && (tag.ptr[0] | 0x20) == 'e' && (tag.ptr[1] | 0x20) == 'n' &&
+           (tag.len == 2 || tag.ptr[2] == '-');
 }
 
 /* Quality in thousandths; 1000 without one. */
@@ -118,7 +121,8 @@ bool answers_peek(struct http_exchange *x)
 
 static void on_woken(struct cache_waiter *waiter, struct cached *value, bool again)
 {
-    struct http_exchange *x = (struct http_exchange *)((char *)waiter - offsetof(struct http_exchange, waiter));
+    struct http_exchange *x =
+        (struct http_exchange *)((char *)waiter - offsetof(struct http_exchange, waiter));
     if (value)
         take_cached(x, value);
     x->returns = value ? RETURN_CACHED : again ? RETURN_CACHE_AGAIN : RETURN_UNCACHED;
@@ -134,8 +138,8 @@ enum answers_outcome answers_find(struct http_exchange *x)
     struct cached *value = NULL;
     x->waiter.wake = on_woken;
     x->away = true; /* before the cache knows it: it may be woken at once */
-    enum cache_outcome outcome = cache_find(x->server->cache, (struct str){key, len}, clock_monotonic_us(), &x->waiter,
-                                            &value, &x->fill);
+    enum cache_outcome outcome = cache_find(x->server->cache, (struct str){key, len}, clock_monotonic_us(),
+                                            &x->waiter, &value, &x->fill);
     if (outcome == CACHE_WAIT) {
         counter_add(&x->loop->metrics.cache_joined, 1);
         return ANSWERS_WAIT; /* x may be somebody else's already */
@@ -168,7 +172,8 @@ void request_cache_tag(struct request *req, struct str kind, struct uuid id)
     req->cache_tags[req->cache_tag_count++].id = id;
 }
 
-/* The kinds that the contract names and the handler did not tie to a thing depend on all things of the kind. */
+/* The kinds that the contract names and the handler did not tie to a thing depend on all things of the kind.
+ */
 static size_t tags_of(struct http_exchange *x, struct cache_tag tags[CACHE_TAGS_MAX])
 {
     static const struct uuid any;
@@ -219,5 +224,6 @@ void answers_store(struct http_exchange *x, enum error_code code)
     atomic_fetch_add_explicit(&value->references, 1, memory_order_relaxed);
     take_cached(x, value);
     x->fill = NULL;
-    cache_fill_done(fill, value, tags, tag_count, clock_monotonic_us(), (int64_t)x->req.route->cache_ttl_s * 1000000);
+    cache_fill_done(fill, value, tags, tag_count, clock_monotonic_us(),
+                    (int64_t)x->req.route->cache_ttl_s * 1000000);
 }

@@ -1,8 +1,9 @@
-/* Stamps. The cache counts invalidations. A table of STAMPS slots holds, for the hash of each (kind, id), the number of the
- * last invalidation that touched it. A computation remembers the count at its beginning, before it reads the database;
- * its value is good as long as no slot of its tags holds a greater number. So nothing has to be searched when
- * something is invalidated, and a value that was computed from older data fails the test whenever it arrives. Two
- * tags that share a slot cost a needless computation now and then, never a wrong answer.
+/* Stamps. The cache counts invalidations. A table of STAMPS slots holds, for the hash of each (kind, id), the
+ * number of the last invalidation that touched it. A computation remembers the count at its beginning, before
+ * it reads the database; its value is good as long as no slot of its tags holds a greater number. So nothing
+ * has to be searched when something is invalidated, and a value that was computed from older data fails the
+ * test whenever it arrives. Two tags that share a slot cost a needless computation now and then, never a
+ * wrong answer.
  *
  * Eviction is second chance: a hit only sets a mark, and what is evicted is the oldest entry without one. */
 #include "http/cache.h"
@@ -18,11 +19,11 @@
 #define SLOTS_MAX 20 /* of one entry: two per tag */
 
 struct entry {
-    struct entry *next;            /* in the bucket */
-    struct entry *newer, *older;   /* of those that hold a value */
+    struct entry *next;          /* in the bucket */
+    struct entry *newer, *older; /* of those that hold a value */
     uint64_t hash;
-    struct cached *value;          /* NULL while it is computed for the first time */
-    struct cache_fill *fill;       /* not NULL while it is computed */
+    struct cached *value;    /* NULL while it is computed for the first time */
+    struct cache_fill *fill; /* not NULL while it is computed */
     int64_t expires_us;
     uint64_t stamp;
     uint32_t slots[SLOTS_MAX];
@@ -56,7 +57,8 @@ struct cache {
     struct shard shards[SHARDS];
 };
 
-struct cached *cached_new(int status, struct str head, struct str head_unchanged, struct str body, struct str etag)
+struct cached *cached_new(int status, struct str head, struct str head_unchanged, struct str body,
+                          struct str etag)
 {
     size_t bytes = sizeof(struct cached) + head.len + head_unchanged.len + body.len + etag.len;
     struct cached *value = malloc(bytes);
@@ -131,14 +133,10 @@ void cache_free(struct cache *cache)
 
 /* ---- stamps ---- */
 
-static uint32_t slot_of(struct str kind, const char *what, struct uuid id)
+static uint32_t slot_of(struct str kind, char what, struct uuid id)
 {
-    XXH3_state_t state;
-    XXH3_64bits_reset(&state);
-    XXH3_64bits_update(&state, what, 1);
-    XXH3_64bits_update(&state, id.bytes, sizeof id.bytes);
-    XXH3_64bits_update(&state, kind.ptr, kind.len);
-    return (uint32_t)(XXH3_64bits_digest(&state) % STAMPS);
+    uint64_t seed = XXH3_64bits_withSeed(id.bytes, sizeof id.bytes, (uint64_t)(unsigned char)what);
+    return (uint32_t)(XXH3_64bits_withSeed(kind.ptr, kind.len, seed) % STAMPS);
 }
 
 static const struct uuid zero;
@@ -146,15 +144,15 @@ static const struct uuid zero;
 /* Three slots stand for (kind, id): the thing, "any change of the kind", "all of the kind at once". */
 static uint32_t slot_thing(struct str kind, struct uuid id)
 {
-    return slot_of(kind, "t", id);
+    return slot_of(kind, 't', id);
 }
 static uint32_t slot_any(struct str kind)
 {
-    return slot_of(kind, "a", zero);
+    return slot_of(kind, 'a', zero);
 }
 static uint32_t slot_all(struct str kind)
 {
-    return slot_of(kind, "*", zero);
+    return slot_of(kind, '*', zero);
 }
 
 static void stamp_write(struct cache *cache, uint32_t slot, uint64_t stamp)
@@ -242,7 +240,8 @@ static void entry_remove(struct shard *shard, struct entry *entry)
 
 static void evict(const struct cache *cache, struct shard *shard)
 {
-    while (shard->oldest && (shard->entries > cache->shard_entries_max || shard->bytes > cache->shard_bytes_max)) {
+    while (shard->oldest &&
+           (shard->entries > cache->shard_entries_max || shard->bytes > cache->shard_bytes_max)) {
         struct entry *entry = shard->oldest;
         if (entry->marked) {
             entry->marked = false;
@@ -260,7 +259,8 @@ static void evict(const struct cache *cache, struct shard *shard)
 static struct entry *entry_find(const struct shard *shard, struct str key, uint64_t hash)
 {
     struct entry *entry = shard->buckets[(hash >> 8) & (shard->bucket_count - 1)];
-    while (entry && !(entry->hash == hash && entry->key_len == key.len && memcmp(entry->key, key.ptr, key.len) == 0))
+    while (entry &&
+           !(entry->hash == hash && entry->key_len == key.len && memcmp(entry->key, key.ptr, key.len) == 0))
         entry = entry->next;
     return entry;
 }
@@ -316,8 +316,8 @@ bool cache_peek(struct cache *cache, struct str key, int64_t now_us, struct cach
     return *value != NULL;
 }
 
-enum cache_outcome cache_find(struct cache *cache, struct str key, int64_t now_us, struct cache_waiter *waiter,
-                              struct cached **value, struct cache_fill **fill)
+enum cache_outcome cache_find(struct cache *cache, struct str key, int64_t now_us,
+                              struct cache_waiter *waiter, struct cached **value, struct cache_fill **fill)
 {
     CHECK(key.len <= CACHE_KEY_MAX);
     uint64_t hash = XXH3_64bits(key.ptr, key.len);
@@ -355,8 +355,8 @@ static void fill_end(struct cache_fill *fill, struct cached *value, bool again)
     free(fill);
 }
 
-void cache_fill_done(struct cache_fill *fill, struct cached *value, const struct cache_tag *tags, size_t tag_count,
-                     int64_t now_us, int64_t ttl_us)
+void cache_fill_done(struct cache_fill *fill, struct cached *value, const struct cache_tag *tags,
+                     size_t tag_count, int64_t now_us, int64_t ttl_us)
 {
     struct cache *cache = fill->cache;
     struct entry *entry = fill->entry;

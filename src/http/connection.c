@@ -1,9 +1,9 @@
-/* Connections. What arrives is used from the loop's read buffer; only what cannot be used yet (half a head, pipelined
- * requests) is kept in the connection's own buffer, so that idle connections are small. Answers that are made while input is being worked
- * on are gathered in loop->out and sent by one write at the end.
+/* Connections. What arrives is used from the loop's read buffer; only what cannot be used yet (half a head,
+ * pipelined requests) is kept in the connection's own buffer, so that idle connections are small. Answers
+ * that are made while input is being worked on are gathered in loop->out and sent by one write at the end.
  *
- * Each connection stands in the list of its deadline. All deadlines of one kind have the same length, so a list is in
- * the order of expiry, and the tick looks at the heads only. */
+ * Each connection stands in the list of its deadline. All deadlines of one kind have the same length, so a
+ * list is in the order of expiry, and the tick looks at the heads only. */
 #include "http/server_internal.h"
 
 #include "base/check.h"
@@ -207,8 +207,9 @@ void connection_close(struct connection *c)
     }
 }
 
-/* The last answer must reach the peer: closing a socket that holds unread input resets the connection, which may destroy
- * what the peer has not read yet. So the sending half is closed, and input is read away for a while. */
+/* The last answer must reach the peer: closing a socket that holds unread input resets the connection, which
+ * may destroy what the peer has not read yet. So the sending half is closed, and input is read away for a
+ * while. */
 static void finish_close(struct connection *c, bool linger)
 {
     if (c->state == CONNECTION_CLOSED)
@@ -217,9 +218,7 @@ static void finish_close(struct connection *c, bool linger)
         connection_close(c);
         return;
     }
-    uv_os_fd_t fd;
-    if (uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0)
-        shutdown(fd, SHUT_WR);
+    shutdown(c->fd, SHUT_WR);
     c->state = CONNECTION_LINGER;
     buf_free(&c->input);
     deadline_set(c, DEADLINE_LINGER);
@@ -253,8 +252,8 @@ static void on_written(uv_write_t *write, int status)
         resume(c);
 }
 
-/* Sends at once what the socket takes; the rest goes on by itself. The memory of a rest is the exchange's, which is then
- * kept until it is written, or a copy. True: all is sent. */
+/* Sends at once what the socket takes; the rest goes on by itself. The memory of a rest is the exchange's,
+ * which is then kept until it is written, or a copy. True: all is sent. */
 static bool send_bytes(struct connection *c, uv_buf_t *bufs, unsigned count, struct http_exchange *owner)
 {
     if (c->state == CONNECTION_CLOSED)
@@ -500,7 +499,8 @@ static void own_head(struct http_exchange *x, const char *bytes, size_t len)
     x->owns_head = true;
 }
 
-/* The rest of a refused request's body is read away when it is known to be small; else the connection ends. */
+/* The rest of a refused request's body is read away when it is known to be small; else the connection ends.
+ */
 static void refuse_early(struct connection *c, struct http_exchange *x)
 {
     struct http_head *head = &x->head;
@@ -704,7 +704,8 @@ static void on_end(struct connection *c)
 {
     c->peer_done = true;
     c->reading = false;
-    /* A peer may close its half after its last request and still read: it gets the answer. Not so a stream. */
+    /* A peer may close its half after its last request and still read: it gets the answer. Not so a stream.
+     */
     if (c->state != CONNECTION_BUSY && c->state != CONNECTION_WRITING)
         connection_close(c);
 }
@@ -745,13 +746,15 @@ static void on_read(uv_stream_t *stream, ssize_t read, const uv_buf_t *buf)
 
 static void tell_refusal(int fd)
 {
-    static const char body[] = "{\"type\":\"urn:cathay:problem:overloaded\",\"title\":\"Too many connections\","
-                               "\"status\":503,\"code\":\"overloaded\",\"request_id\":\"\"}";
+    static const char body[] =
+        "{\"type\":\"urn:cathay:problem:overloaded\",\"title\":\"Too many connections\","
+        "\"status\":503,\"code\":\"overloaded\",\"request_id\":\"\"}";
     char answer[512];
-    int len = snprintf(answer, sizeof answer,
-                       "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\n"
-                       "Cache-Control: no-store\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
-                       sizeof body - 1, body);
+    int len = snprintf(
+        answer, sizeof answer,
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\n"
+        "Cache-Control: no-store\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+        sizeof body - 1, body);
     CHECK(len > 0 && (size_t)len < sizeof answer);
     ssize_t sent = send(fd, answer, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)sent;
@@ -780,6 +783,7 @@ void connection_accept(struct event_loop *loop, int fd, const struct sockaddr_st
     c->loop = loop;
     c->peer = address;
     c->counted = counted;
+    c->fd = fd;
     c->holds = 1;
     c->tcp.data = c;
     atomic_fetch_add_explicit(&server->connections, 1, memory_order_relaxed);

@@ -14,7 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- health: a thread asks the database, at most once a second and only while somebody wants to know ---- */
+/* ---- health: a thread asks the database, at most once a second and only while somebody wants to know ----
+ */
 
 #define HEALTH_INTERVAL_S 1
 #define HEALTH_INTEREST_US 15000000
@@ -39,7 +40,8 @@ static void *health_main(void *context)
             bool found;
             bool up = health_ping(db, arena, &row, &found) == ERR_OK;
             if (atomic_exchange(&health->database_up, up) != up)
-                log_write(up ? LOG_INFO : LOG_WARN, up ? "database answers" : "database does not answer", NULL);
+                log_write(up ? LOG_INFO : LOG_WARN, up ? "database answers" : "database does not answer",
+                          NULL);
             arena_reset(arena);
         }
         struct timespec until;
@@ -103,8 +105,8 @@ enum error_code ready_show_handle(struct request *req, const struct api_ready_sh
 
 /* ---- metrics ---- */
 
-static const int64_t bounds_us[DURATION_BUCKETS - 1] = {100,    250,    500,    1000,   2500,    5000,    10000,  25000,
-                                                        50000,  100000, 250000, 500000, 1000000, 2500000, 10000000};
+static const int64_t bounds_us[DURATION_BUCKETS - 1] = {
+    100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 10000000};
 
 static void head_line(struct buf *out, const char *name, const char *help, const char *type)
 {
@@ -122,7 +124,8 @@ static int64_t sum_of(const struct http_server *server, size_t offset)
     int64_t sum = 0;
     for (int i = 0; i < server->loop_count; i++) {
         const char *metrics = (const char *)&server->loops[i]->metrics;
-        sum += (int64_t)atomic_load_explicit((const _Atomic uint64_t *)(const void *)(metrics + offset), memory_order_relaxed);
+        sum += (int64_t)atomic_load_explicit((const _Atomic uint64_t *)(const void *)(metrics + offset),
+                                             memory_order_relaxed);
     }
     return sum;
 }
@@ -147,7 +150,8 @@ static void render_durations(struct buf *out, const struct http_server *server)
             continue;
         char labels[128];
         snprintf(labels, sizeof labels, "operation=\"%s\",status=\"%zuxx\"",
-                 route < server->options.route_count ? server->options.routes[route].operation_id : "none", at % 5 + 1);
+                 route < server->options.route_count ? server->options.routes[route].operation_id : "none",
+                 at % 5 + 1);
         uint64_t below = 0;
         for (size_t b = 0; b < DURATION_BUCKETS; b++) {
             below += buckets[b];
@@ -179,11 +183,14 @@ static int64_t resident_bytes(void)
 static void render_server(struct buf *out, struct http_server *server)
 {
     one_value(out, "cathay_http_connections", "Open connections", "gauge", atomic_load(&server->connections));
-    one_value(out, "cathay_http_connections_accepted_total", "Connections accepted", "counter", SUM(accepted));
-    one_value(out, "cathay_http_connections_refused_total", "Connections over a limit", "counter", SUM(refused));
+    one_value(out, "cathay_http_connections_accepted_total", "Connections accepted", "counter",
+              SUM(accepted));
+    one_value(out, "cathay_http_connections_refused_total", "Connections over a limit", "counter",
+              SUM(refused));
     one_value(out, "cathay_http_requests_malformed_total", "Requests refused before a route", "counter",
               SUM(requests_malformed));
-    one_value(out, "cathay_http_deadlines_total", "Connections cut off for slowness", "counter", SUM(deadlines));
+    one_value(out, "cathay_http_deadlines_total", "Connections cut off for slowness", "counter",
+              SUM(deadlines));
     pthread_mutex_lock(&server->pool.lock);
     int queued = server->pool.queued, busy = server->pool.busy;
     int64_t refused = server->pool.refused_total;
@@ -191,15 +198,19 @@ static void render_server(struct buf *out, struct http_server *server)
     one_value(out, "cathay_http_queue_depth", "Requests waiting for a worker", "gauge", queued);
     one_value(out, "cathay_http_workers_busy", "Workers at work", "gauge", busy);
     one_value(out, "cathay_http_workers", "Worker threads", "gauge", server->pool.count);
-    one_value(out, "cathay_http_queue_refused_total", "Requests refused because the queue was full", "counter", refused);
+    one_value(out, "cathay_http_queue_refused_total", "Requests refused because the queue was full",
+              "counter", refused);
     one_value(out, "cathay_cache_hits_total", "Answers from the cache", "counter", SUM(cache_hits));
-    one_value(out, "cathay_cache_misses_total", "Answers computed for the cache", "counter", SUM(cache_misses));
-    one_value(out, "cathay_cache_joined_total", "Requests that waited for another's computation", "counter", SUM(cache_joined));
+    one_value(out, "cathay_cache_misses_total", "Answers computed for the cache", "counter",
+              SUM(cache_misses));
+    one_value(out, "cathay_cache_joined_total", "Requests that waited for another's computation", "counter",
+              SUM(cache_joined));
     if (server->cache) {
         struct cache_counts counts = cache_counts(server->cache);
         one_value(out, "cathay_cache_entries", "Answers kept", "gauge", counts.entries);
         one_value(out, "cathay_cache_bytes", "Bytes of answers kept", "gauge", counts.bytes);
-        one_value(out, "cathay_cache_evictions_total", "Answers dropped for room", "counter", counts.evictions);
+        one_value(out, "cathay_cache_evictions_total", "Answers dropped for room", "counter",
+                  counts.evictions);
     }
     one_value(out, "cathay_ready", "1 while the server takes requests", "gauge",
               atomic_load(&server->ready) && atomic_load(&server->health.database_up));

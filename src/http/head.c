@@ -4,7 +4,8 @@
 
 #define BLANK_LINES_MAX 4 /* before the request line (RFC 9112, 2.2) */
 
-static enum head_scan_result bad(enum error_code *code, const char **detail, enum error_code what, const char *why)
+static enum head_scan_result bad(enum error_code *code, const char **detail, enum error_code what,
+                                 const char *why)
 {
     *code = what;
     *detail = why;
@@ -176,7 +177,8 @@ static int known_of(struct str name)
 
 static bool is_host_char(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '-' || c == '_';
 }
 
 /* A name, an IPv4 address or an IPv6 address in brackets, with or without a port (RFC 9110, 7.2). */
@@ -224,7 +226,8 @@ static bool split_target(struct http_head *head)
         target = (struct str){rest.ptr + authority, rest.len - authority};
         if (target.len == 0 || target.ptr[0] == '?')
             return fail(head, ERR_BAD_REQUEST, "The address has no path");
-    } else if (target.len == 0 || (target.ptr[0] != '/' && !(str_equal(target, STR("*")) && str_equal(head->method, STR("OPTIONS"))))) {
+    } else if (target.len == 0 || (target.ptr[0] != '/' && !(str_equal(target, STR("*")) &&
+                                                             str_equal(head->method, STR("OPTIONS"))))) {
         return fail(head, ERR_BAD_REQUEST, "The address is not a path");
     }
     const char *mark = memchr(target.ptr, '?', target.len);

@@ -1,7 +1,7 @@
-/* The bytes of one request: finding the end of its head, parsing the head, decoding the body's framing. Pure functions
- * on memory, so that unit tests and the fuzzer need no socket. llhttp does the grammar; what it lets pass and the
- * limits that it lacks are checked here (RFC 9112): version, Host, double fields, both Content-Length and
- * Transfer-Encoding, line folding, bare CR and LF, NUL, sizes.
+/* The bytes of one request: finding the end of its head, parsing the head, decoding the body's framing. Pure
+ * functions on memory, so that unit tests and the fuzzer need no socket. llhttp does the grammar; what it
+ * lets pass and the limits that it lacks are checked here (RFC 9112): version, Host, double fields, both
+ * Content-Length and Transfer-Encoding, line folding, bare CR and LF, NUL, sizes.
  *
  * Nothing is copied: a parsed head points into the bytes that it was parsed from. */
 #ifndef CATHAY_HTTP_HEAD_H
@@ -52,7 +52,7 @@ struct http_head {
     bool keep_alive;
     bool chunked;
     bool expects_continue;
-    bool complete;          /* the head; header callbacks after it belong to trailers */
+    bool complete; /* the head; header callbacks after it belong to trailers */
     uint64_t content_length;
     size_t field_count;
     struct head_field fields[HEAD_FIELDS_MAX];
@@ -65,8 +65,8 @@ struct http_head {
     const char *detail;
 };
 
-/* Looks for the end of the head in all bytes received so far (the same bytes again, with more behind them, at each
- * call). HEAD_WHOLE: *head_len bytes belong to it. HEAD_BAD: *code and *detail say why. */
+/* Looks for the end of the head in all bytes received so far (the same bytes again, with more behind them, at
+ * each call). HEAD_WHOLE: *head_len bytes belong to it. HEAD_BAD: *code and *detail say why. */
 enum head_scan_result head_scan(struct head_scan *scan, const char *bytes, size_t len, size_t *head_len,
                                 enum error_code *code, const char **detail);
 
@@ -82,7 +82,8 @@ static inline bool head_has_body(const struct http_head *head)
 struct str head_field(const struct http_head *head, struct str name);
 
 enum body_result { BODY_MORE, BODY_WHOLE, BODY_BAD };
-/* Takes bytes behind the head; *used of them belong to the body. Bodies over head->body_max are ERR_BODY_TOO_LARGE. */
+/* Takes bytes behind the head; *used of them belong to the body. Bodies over head->body_max are
+ * ERR_BODY_TOO_LARGE. */
 enum body_result body_parse(struct http_head *head, const char *bytes, size_t len, size_t *used);
 
 #endif

@@ -1,6 +1,6 @@
-/* The table is a set of rows of eight slots. A key's hash chooses the row; within it the key has its slot or takes the one
- * whose allowance has been whole the longest. A slot holds the moment at which the key's quota will be whole again
- * (the theoretical arrival time); one number is all that the algorithm needs. */
+/* The table is a set of rows of eight slots. A key's hash chooses the row; within it the key has its slot or
+ * takes the one whose allowance has been whole the longest. A slot holds the moment at which the key's quota
+ * will be whole again (the theoretical arrival time); one number is all that the algorithm needs. */
 #include "http/limiter.h"
 
 #include "base/check.h"
@@ -28,8 +28,8 @@ static const struct {
     const char *name;
     int64_t quota, window_s;
 } policies[API_LIMIT_COUNT] = {
-    [API_LIMIT_READ] = {"read", 600, 10},        [API_LIMIT_WRITE] = {"write", 120, 10},
-    [API_LIMIT_SIGN_IN] = {"sign-in", 10, 10},   [API_LIMIT_CHECKOUT] = {"checkout", 60, 10},
+    [API_LIMIT_READ] = {"read", 600, 10},      [API_LIMIT_WRITE] = {"write", 120, 10},
+    [API_LIMIT_SIGN_IN] = {"sign-in", 10, 10}, [API_LIMIT_CHECKOUT] = {"checkout", 60, 10},
     [API_LIMIT_PAYMENT] = {"payment", 30, 10},
 };
 
@@ -65,7 +65,8 @@ static struct slot *slot_for(struct slot row[LIMITER_WAYS], uint64_t hash)
     return oldest;
 }
 
-struct limiter_verdict limiter_ask(struct limiter *limiter, enum api_limit limit, struct str key, int64_t now_us)
+struct limiter_verdict limiter_ask(struct limiter *limiter, enum api_limit limit, struct str key,
+                                   int64_t now_us)
 {
     struct limiter_verdict verdict = {.allowed = true};
     if (limit == API_LIMIT_NONE || limiter->scale_percent == 0)

@@ -1,7 +1,7 @@
-/* How often one customer or address may ask, by class of operation (x-limit). Each (class, key) may ask `quota` times in
- * a window; the allowance flows back evenly (generic cell rate algorithm), so there is no edge at which it jumps. Kept
- * in the process, in a table of fixed size: when it is full, the key that has been quiet longest is forgotten.
- * Thread-safe; does not block. */
+/* How often one customer or address may ask, by class of operation (x-limit). Each (class, key) may ask
+ * `quota` times in a window; the allowance flows back evenly (generic cell rate algorithm), so there is no
+ * edge at which it jumps. Kept in the process, in a table of fixed size: when it is full, the key that has
+ * been quiet longest is forgotten. Thread-safe; does not block. */
 #ifndef CATHAY_HTTP_LIMITER_H
 #define CATHAY_HTTP_LIMITER_H
 
@@ -12,8 +12,8 @@ struct limiter;
 
 struct limiter_verdict {
     bool allowed;
-    const char *policy;    /* name of the class: "read" */
-    int64_t quota;         /* requests per window */
+    const char *policy; /* name of the class: "read" */
+    int64_t quota;      /* requests per window */
     int64_t window_s;
     int64_t remaining;
     int64_t reset_s;       /* until the whole quota is there again */
@@ -24,6 +24,7 @@ struct limiter_verdict {
 struct limiter *limiter_new(int64_t scale_percent);
 void limiter_free(struct limiter *limiter);
 /* `key`: who asks, any bytes. `now_us`: monotonic. */
-struct limiter_verdict limiter_ask(struct limiter *limiter, enum api_limit limit, struct str key, int64_t now_us);
+struct limiter_verdict limiter_ask(struct limiter *limiter, enum api_limit limit, struct str key,
+                                   int64_t now_us);
 
 #endif

@@ -1,5 +1,5 @@
-/* Pages that are part of the program; tools/embed_page.py writes their text and the policy that allows exactly the
- * scripts and styles within them. */
+/* Pages that are part of the program; tools/embed_page.py writes their text and the policy that allows
+ * exactly the scripts and styles within them. */
 #ifndef CATHAY_HTTP_PAGES_H
 #define CATHAY_HTTP_PAGES_H
 

@@ -1,5 +1,5 @@
-/* The phases of a request, in the order of enum request_phase. Those that need only the head run when the head is there, so
- * that a refused upload is not received first; the others when the whole request is. */
+/* The phases of a request, in the order of enum request_phase. Those that need only the head run when the
+ * head is there, so that a refused upload is not received first; the others when the whole request is. */
 #include "api.h"
 #include "base/check.h"
 #include "base/clock.h"
@@ -59,8 +59,9 @@ static void set_client_address(struct http_exchange *x)
         const struct head_field *field = &x->head.fields[i];
         if (!str_equal_ignoring_case(field->name, STR("X-Forwarded-For")))
             continue;
-        forwarded = forwarded.ptr ? arena_printf(x->req.arena, "%.*s,%.*s", STR_ARG(forwarded), STR_ARG(field->value))
-                                  : field->value;
+        forwarded = forwarded.ptr
+                        ? arena_printf(x->req.arena, "%.*s,%.*s", STR_ARG(forwarded), STR_ARG(field->value))
+                        : field->value;
     }
     struct address client = address_behind_proxies(&x->server->trusted, x->connection->peer, forwarded);
     x->req.client_address = (struct str){x->address_text, address_format(&client, x->address_text)};
@@ -75,7 +76,8 @@ static enum error_code phase_authenticate(struct http_exchange *x)
     return x->server->options.authenticate(req, bearer_of(x), &req->principal);
 }
 
-/* What a stranger may do anybody may. Partners prove themselves by a signature over the body, which the handler checks. */
+/* What a stranger may do anybody may. Partners prove themselves by a signature over the body, which the
+ * handler checks. */
 static enum error_code phase_authorize(struct http_exchange *x)
 {
     struct request *req = &x->req;
@@ -105,8 +107,8 @@ static enum error_code phase_rate_limit(struct http_exchange *x)
     if (x->limit.allowed)
         return ERR_OK;
     req->error.retry_after_s = x->limit.retry_after_s;
-    return error_set(&req->error, ERR_RATE_LIMITED, "At most %lld requests of this kind in %lld s", (long long)x->limit.quota,
-                     (long long)x->limit.window_s);
+    return error_set(&req->error, ERR_RATE_LIMITED, "At most %lld requests of this kind in %lld s",
+                     (long long)x->limit.quota, (long long)x->limit.window_s);
 }
 
 static bool is_media_type(struct str given, struct str wanted)
@@ -121,8 +123,10 @@ static enum error_code check_body(struct http_exchange *x)
     if (!head_has_body(&x->head))
         return ERR_OK;
     if (x->head.content_length > phases_body_max(x))
-        return error_set(&x->req.error, ERR_BODY_TOO_LARGE, "This operation takes at most %zu bytes", phases_body_max(x));
-    if (route && route->body_type && !is_media_type(x->head.known[HEAD_CONTENT_TYPE], str_from(route->body_type)))
+        return error_set(&x->req.error, ERR_BODY_TOO_LARGE, "This operation takes at most %zu bytes",
+                         phases_body_max(x));
+    if (route && route->body_type &&
+        !is_media_type(x->head.known[HEAD_CONTENT_TYPE], str_from(route->body_type)))
         return error_set(&x->req.error, ERR_MEDIA_TYPE, "This operation takes %s", route->body_type);
     return ERR_OK;
 }
@@ -196,7 +200,8 @@ static enum error_code phase_idempotency(struct http_exchange *x)
     req->idempotency_key = x->head.known[HEAD_IDEMPOTENCY_KEY];
     if (!req->idempotency_key.ptr)
         return req->route->idempotency == API_IDEMPOTENCY_REQUIRED ? ERR_IDEMPOTENCY_KEY_MISSING : ERR_OK;
-    if (req->idempotency_key.len < 1 || req->idempotency_key.len > 255 || !str_is_utf8(req->idempotency_key)) {
+    if (req->idempotency_key.len < 1 || req->idempotency_key.len > 255 ||
+        !str_is_utf8(req->idempotency_key)) {
         error_field_add(&req->error, "Idempotency-Key", "must be 1 to 255 characters");
         return error_set(&req->error, ERR_VALIDATION, "The Idempotency-Key header is not usable");
     }
@@ -315,7 +320,8 @@ void phases_message(struct http_exchange *x)
         phases_finish(x, ERR_OK);
     } else {
         bool served = x->server->options.fallback && x->server->options.fallback(req);
-        phases_finish(x, served ? ERR_OK : error_set(&req->error, ERR_NOT_FOUND, "No operation has this address"));
+        phases_finish(x, served ? ERR_OK
+                                : error_set(&req->error, ERR_NOT_FOUND, "No operation has this address"));
     }
 }
 
@@ -365,8 +371,9 @@ void request_finish(struct request *req, enum error_code code)
 
 static size_t bucket_of(int64_t duration_us)
 {
-    static const int64_t bounds[DURATION_BUCKETS - 1] = {100,    250,    500,    1000,    2500,    5000,    10000,  25000,
-                                                         50000,  100000, 250000, 500000,  1000000, 2500000, 10000000};
+    static const int64_t bounds[DURATION_BUCKETS - 1] = {100,    250,    500,     1000,    2500,
+                                                         5000,   10000,  25000,   50000,   100000,
+                                                         250000, 500000, 1000000, 2500000, 10000000};
     size_t i = 0;
     while (i < DURATION_BUCKETS - 1 && duration_us > bounds[i])
         i++;

@@ -43,7 +43,8 @@ void respond_header(struct request *req, struct str name, struct str value)
     struct response *response = &req->response;
     CHECK(response->header_count < RESPONSE_HEADERS_MAX);
     /* A line end in a value would begin a header, or a response, of somebody else's making. */
-    CHECK(!memchr(value.ptr ? value.ptr : "", '\r', value.len) && !memchr(value.ptr ? value.ptr : "", '\n', value.len));
+    CHECK(!memchr(value.ptr ? value.ptr : "", '\r', value.len) &&
+          !memchr(value.ptr ? value.ptr : "", '\n', value.len));
     response->headers[response->header_count].name = name;
     response->headers[response->header_count++].value = value;
 }
@@ -90,7 +91,8 @@ bool respond_etag(struct request *req, struct str etag_without_quotes)
 /* What went wrong inside is for the log, not for the client. */
 static bool is_ours(enum error_code code)
 {
-    return code == ERR_INTERNAL || code == ERR_DATABASE || code == ERR_DATABASE_RETRY || code == ERR_DATABASE_CONSTRAINT;
+    return code == ERR_INTERNAL || code == ERR_DATABASE || code == ERR_DATABASE_RETRY ||
+           code == ERR_DATABASE_CONSTRAINT;
 }
 
 static void log_fault(struct http_exchange *x, enum error_code code)
@@ -166,15 +168,39 @@ const char *status_reason(int status)
         int status;
         const char *reason;
     } reasons[] = {
-        {200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"}, {206, "Partial Content"},
-        {301, "Moved Permanently"}, {302, "Found"}, {303, "See Other"}, {304, "Not Modified"},
-        {307, "Temporary Redirect"}, {308, "Permanent Redirect"}, {400, "Bad Request"}, {401, "Unauthorized"},
-        {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"}, {408, "Request Timeout"},
-        {409, "Conflict"}, {410, "Gone"}, {412, "Precondition Failed"}, {413, "Content Too Large"},
-        {414, "URI Too Long"}, {415, "Unsupported Media Type"}, {417, "Expectation Failed"},
-        {422, "Unprocessable Content"}, {428, "Precondition Required"}, {429, "Too Many Requests"},
-        {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"}, {501, "Not Implemented"},
-        {502, "Bad Gateway"}, {503, "Service Unavailable"}, {504, "Gateway Timeout"},
+        {200, "OK"},
+        {201, "Created"},
+        {202, "Accepted"},
+        {204, "No Content"},
+        {206, "Partial Content"},
+        {301, "Moved Permanently"},
+        {302, "Found"},
+        {303, "See Other"},
+        {304, "Not Modified"},
+        {307, "Temporary Redirect"},
+        {308, "Permanent Redirect"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {410, "Gone"},
+        {412, "Precondition Failed"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {415, "Unsupported Media Type"},
+        {417, "Expectation Failed"},
+        {422, "Unprocessable Content"},
+        {428, "Precondition Required"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {502, "Bad Gateway"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
         {505, "HTTP Version Not Supported"},
     };
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
@@ -196,9 +222,9 @@ static void limit_fields(struct buf *out, const struct http_exchange *x)
     const struct limiter_verdict *limit = &x->limit;
     if (!x->limited || !limit->policy)
         return;
-    buf_printf(out, "RateLimit-Policy: \"%s\";q=%lld;w=%lld\r\nRateLimit: \"%s\";r=%lld;t=%lld\r\n", limit->policy,
-               (long long)limit->quota, (long long)limit->window_s, limit->policy, (long long)limit->remaining,
-               (long long)limit->reset_s);
+    buf_printf(out, "RateLimit-Policy: \"%s\";q=%lld;w=%lld\r\nRateLimit: \"%s\";r=%lld;t=%lld\r\n",
+               limit->policy, (long long)limit->quota, (long long)limit->window_s, limit->policy,
+               (long long)limit->remaining, (long long)limit->reset_s);
 }
 
 void response_encode(struct http_exchange *x)
@@ -212,7 +238,8 @@ void response_encode(struct http_exchange *x)
     struct buf out = buf_new(HEAD_BYTES_MAX);
     buf_printf(&out, "HTTP/1.1 %d %s\r\n", response->status, status_reason(response->status));
     if (!bodiless)
-        field(&out, "Content-Type", response->content_type.ptr ? response->content_type : STR("application/json"));
+        field(&out, "Content-Type",
+              response->content_type.ptr ? response->content_type : STR("application/json"));
     if (!bodiless && !stream)
         buf_printf(&out, "Content-Length: %zu\r\n", response->body.len);
     buf_append(&out, x->server->static_fields);

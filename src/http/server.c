@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,8 +139,8 @@ static void on_tick(uv_timer_t *timer)
         end_loop(loop);
 }
 
-/* Without a free descriptor accept() fails and the listener stays readable: one kept in reserve lets us take the connection
- * and close it. */
+/* Without a free descriptor accept() fails and the listener stays readable: one kept in reserve lets us take
+ * the connection and close it. */
 static void shed_connection(struct event_loop *loop)
 {
     close(loop->spare_fd);
@@ -207,7 +208,8 @@ static struct event_loop *loop_new(struct http_server *server, int index, int li
     loop->listen_fd = listen_fd;
     loop->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     pthread_mutex_init(&loop->lock, NULL);
-    loop->metrics.durations = calloc((server->options.route_count + 1) * 5, sizeof(struct duration_histogram));
+    loop->metrics.durations =
+        calloc((server->options.route_count + 1) * 5, sizeof(struct duration_histogram));
     CHECK(loop->metrics.durations);
     CHECK(uv_loop_init(&loop->uv) == 0);
     loop->wake.data = loop->tick.data = loop->listener.data = loop;
@@ -266,16 +268,18 @@ static int port_get(int fd)
                                             : ((struct sockaddr_in6 *)(void *)&bound)->sin6_port);
 }
 
-/* One socket a loop. The first try is without SO_REUSEPORT, so that a port which another program holds is an error, not
- * shared with it by accident. */
+/* One socket a loop. The first try is without SO_REUSEPORT, so that a port which another program holds is an
+ * error, not shared with it by accident. */
 static enum error_code listen_all(struct http_server *server, int fds[LOOPS_MAX], struct error *error)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found = NULL;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
+                    *found = NULL;
     char port[12];
     snprintf(port, sizeof port, "%d", server->options.port);
     int failed = getaddrinfo(server->host, port, &hints, &found);
     if (failed)
-        return error_set(error, ERR_VALIDATION, "cannot listen on \"%s\": %s", server->host, gai_strerror(failed));
+        return error_set(error, ERR_VALIDATION, "cannot listen on \"%s\": %s", server->host,
+                         gai_strerror(failed));
     int count = 0, fd = listen_on(found, false);
     if (fd >= 0) {
         server->port = port_get(fd);
@@ -294,8 +298,9 @@ static enum error_code listen_all(struct http_server *server, int fds[LOOPS_MAX]
         return ERR_OK;
     while (count > 0)
         close(fds[--count]);
-    return error_set(error, ERR_VALIDATION, "cannot listen on %s:%d: %s%s", server->host, server->options.port,
-                     strerror(why), why == EADDRINUSE ? " (another program holds that port)" : "");
+    return error_set(error, ERR_VALIDATION, "cannot listen on %s:%d: %s%s", server->host,
+                     server->options.port, strerror(why),
+                     why == EADDRINUSE ? " (another program holds that port)" : "");
 }
 
 /* ---- the server ---- */
@@ -303,8 +308,9 @@ static enum error_code listen_all(struct http_server *server, int fds[LOOPS_MAX]
 static struct str static_fields(bool secure)
 {
     struct buf out = buf_new(2048);
-    BUF_LITERAL(&out, "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nX-Frame-Options: DENY\r\n"
-                      "Permissions-Policy: camera=(), geolocation=(), microphone=()\r\n");
+    BUF_LITERAL(&out,
+                "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nX-Frame-Options: DENY\r\n"
+                "Permissions-Policy: camera=(), geolocation=(), microphone=()\r\n");
     if (secure)
         BUF_LITERAL(&out, "Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n");
     return buf_str(&out);
@@ -329,9 +335,11 @@ static void server_free(struct http_server *server)
     free(server);
 }
 
-enum error_code http_server_start(const struct http_server_options *options, struct http_server **out, struct error *error)
+enum error_code http_server_start(const struct http_server_options *options, struct http_server **out,
+                                  struct error *error)
 {
     CHECK(sodium_init() >= 0);
+    signal(SIGPIPE, SIG_IGN); /* a client that left is an error of write() */
     struct http_server *server = calloc(1, sizeof *server);
     CHECK(server);
     server->options = *options;

@@ -1,5 +1,5 @@
-/* The HTTP/1.1 server: event loops (libuv, llhttp), connections with their limits and deadlines, the pool of worker
- * threads, the phases. Started once per process; thread-safe where said. */
+/* The HTTP/1.1 server: event loops (libuv, llhttp), connections with their limits and deadlines, the pool of
+ * worker threads, the phases. Started once per process; thread-safe where said. */
 #ifndef CATHAY_HTTP_SERVER_H
 #define CATHAY_HTTP_SERVER_H
 
@@ -10,27 +10,30 @@ struct http_server;
 /* Hooks keep the server free of the shop; each may be NULL. */
 struct http_server_options {
     const char *host;
-    int port;                        /* 0: a free one */
+    int port; /* 0: a free one */
     const struct api_route *routes;
     size_t route_count;
     int loops, workers;
-    const char *database_url;        /* for the workers' connections; NULL: handlers have no db */
+    const char *database_url; /* for the workers' connections; NULL: handlers have no db */
     /* On the loop, must not block. Bearer token, or STR_NONE when there was none; sets *principal. */
     enum error_code (*authenticate)(struct request *req, struct str bearer, struct principal *principal);
-    /* Anything that the contract's routes do not serve: pages, files. Returns false if it is not its either. On the
-     * loop, must not block. */
+    /* Anything that the contract's routes do not serve: pages, files. Returns false if it is not its either.
+     * On the loop, must not block. */
     bool (*fallback)(struct request *req);
     bool rate_limits;
 };
 
-enum error_code http_server_start(const struct http_server_options *options, struct http_server **server, struct error *error);
+enum error_code http_server_start(const struct http_server_options *options, struct http_server **server,
+                                  struct error *error);
 int http_server_port(const struct http_server *server);
 /* Stops accepting, lets open requests end (at most drain_ms), closes streams, joins the threads, frees. */
 void http_server_stop(struct http_server *server);
-/* Not ready: /readyz answers 503, so that the load balancer looks elsewhere; used before a stop. Any thread. */
+/* Not ready: /readyz answers 503, so that the load balancer looks elsewhere; used before a stop. Any thread.
+ */
 void http_server_ready_set(struct http_server *server, bool ready);
 
-/* What live_on_invalidate() of work/work.h wants: drops cached answers in all servers of this process. Any thread. */
+/* What live_on_invalidate() of work/work.h wants: drops cached answers in all servers of this process. Any
+ * thread. */
 void http_cache_invalidate(struct str kind, struct uuid id);
 
 #endif

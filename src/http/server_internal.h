@@ -1,8 +1,9 @@
 /* Inside of the server: what loops, connections, workers and phases share. Not for other folders.
  *
- * Ownership. An event loop is a thread and owns its connections. A connection reads one request at a time into an
- * exchange. The exchange goes to a worker (or whoever an async handler gives it to) and comes back through the loop's
- * list of finished exchanges; meanwhile the connection may lose its socket but not its memory (`holds`). */
+ * Ownership. An event loop is a thread and owns its connections. A connection reads one request at a time
+ * into an exchange. The exchange goes to a worker (or whoever an async handler gives it to) and comes back
+ * through the loop's list of finished exchanges; meanwhile the connection may lose its socket but not its
+ * memory (`holds`). */
 #ifndef CATHAY_HTTP_SERVER_INTERNAL_H
 #define CATHAY_HTTP_SERVER_INTERNAL_H
 
@@ -25,17 +26,18 @@
 #define OUT_BYTES ((size_t)64 * 1024)         /* small answers of one read are gathered here */
 #define INPUT_PAUSE_BYTES ((size_t)64 * 1024) /* pipelined input kept while a request is in flight */
 #define SPARE_EXCHANGES_MAX 64                /* of a loop */
-#define DISCARD_BYTES_MAX ((size_t)64 * 1024) /* of a refused request's body, read so that the connection can go on */
-#define LINGER_MS 1000                        /* for the peer to read a last answer before the socket is closed */
-#define LINGER_EXTRA_MAX 256                  /* connections beyond the limit that are told 503 */
+#define DISCARD_BYTES_MAX                                                                                    \
+    ((size_t)64 * 1024)      /* of a refused request's body, read so that the connection can go on */
+#define LINGER_MS 1000       /* for the peer to read a last answer before the socket is closed */
+#define LINGER_EXTRA_MAX 256 /* connections beyond the limit that are told 503 */
 #define TICK_MS 50
 #define LOG_BATCH_BYTES ((size_t)32 * 1024)
 #define STREAM_BUFFER_BYTES ((size_t)256 * 1024)
 #define STREAM_PING_MS 15000
 
 enum deadline {
-    DEADLINE_NONE,   /* a request is in flight: its own limits hold */
-    DEADLINE_IDLE,   /* keep-alive */
+    DEADLINE_NONE, /* a request is in flight: its own limits hold */
+    DEADLINE_IDLE, /* keep-alive */
     DEADLINE_HEAD,
     DEADLINE_BODY,
     DEADLINE_WRITE,
@@ -45,7 +47,7 @@ enum deadline {
 };
 
 enum connection_state {
-    CONNECTION_HEAD,    /* idle, or the head arrives */
+    CONNECTION_HEAD, /* idle, or the head arrives */
     CONNECTION_BODY,
     CONNECTION_DISCARD, /* the answer is known; the body is read away first */
     CONNECTION_BUSY,    /* the request is being answered */
@@ -59,7 +61,8 @@ struct event_loop;
 struct http_exchange;
 
 struct connection {
-    uv_tcp_t tcp;
+    uv_tcp_t tcp; /* owns fd */
+    int fd;
     struct event_loop *loop;
     struct connection *previous, *next; /* in the list of its deadline, soonest first */
     enum deadline deadline;
@@ -90,15 +93,15 @@ struct http_exchange {
     struct cached *cached;      /* answered by this one; a reference */
     struct cache_waiter waiter; /* while another exchange computes the answer */
     enum { RETURN_ANSWER, RETURN_STREAM, RETURN_CACHED, RETURN_CACHE_AGAIN, RETURN_UNCACHED } returns;
-    bool unchanged;             /* If-None-Match fits the cached answer */
+    bool unchanged; /* If-None-Match fits the cached answer */
     struct stream *stream;
     struct limiter_verdict limit;
-    bool limited;               /* `limit` is set */
-    bool owns_head;             /* the head's bytes live in the arena */
+    bool limited;   /* `limit` is set */
+    bool owns_head; /* the head's bytes live in the arena */
     bool in_handler, stream_started, away, close_connection, hide_conditions;
-    enum error_code early;      /* refused at the head; told when the body has been read away */
+    enum error_code early; /* refused at the head; told when the body has been read away */
     struct str out_head, out_body;
-    char tail[224];             /* last fields of the answer's head: date, request id, connection */
+    char tail[224]; /* last fields of the answer's head: date, request id, connection */
     char request_id[129];
     char traceparent[56];
     char address_text[48];
@@ -113,7 +116,8 @@ struct duration_histogram {
 
 /* Counters of one loop: one writer, so an update is a load and a store. */
 struct loop_metrics {
-    _Atomic uint64_t accepted, refused, open, requests_malformed, deadlines, cache_hits, cache_misses, cache_joined;
+    _Atomic uint64_t accepted, refused, open, requests_malformed, deadlines, cache_hits, cache_misses,
+        cache_joined;
     struct duration_histogram *durations; /* [(route_count + 1) * 5] by route and status class */
 };
 
@@ -136,7 +140,7 @@ struct event_loop {
     struct connection_list deadlines[DEADLINE_COUNT];
     size_t connection_count, exchange_count; /* exchanges in use: the loop runs until all are back */
     uint64_t drain_idle_ms; /* idle connections stay until then: a request may be on its way */
-    pthread_mutex_t lock; /* of the two lists below, which other threads fill */
+    pthread_mutex_t lock;   /* of the two lists below, which other threads fill */
     struct http_exchange *finished, *finished_last;
     struct stream *streams_ready;
     struct http_exchange *spares;
@@ -187,7 +191,7 @@ struct http_server {
     struct health health;
     _Atomic bool ready, stopping;
     _Atomic int64_t connections;
-    bool secure; /* public_url is https */
+    bool secure;              /* public_url is https */
     struct str static_fields; /* the same in every answer */
     int loop_count;
     struct event_loop *loops[LOOPS_MAX];
@@ -234,7 +238,8 @@ void phases_log(struct http_exchange *exchange, int status, int64_t bytes);
 
 /* respond.c */
 void response_encode(struct http_exchange *exchange);
-/* The fields that differ from answer to answer and the empty line, into exchange->tail or any place of 224 bytes. */
+/* The fields that differ from answer to answer and the empty line, into exchange->tail or any place of 224
+ * bytes. */
 size_t response_tail(struct event_loop *loop, const struct http_exchange *exchange, bool close, char *to);
 void problem_render(struct http_exchange *exchange, enum error_code code);
 const char *status_reason(int status);
@@ -285,7 +290,8 @@ static inline struct http_exchange *exchange_of(struct request *req)
 }
 static inline void counter_add(_Atomic uint64_t *counter, uint64_t n)
 {
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                          memory_order_relaxed);
 }
 
 #endif

@@ -1,5 +1,5 @@
-/* Answers without an end. The owner appends from any thread to a bounded buffer under the stream's lock; the loop takes
- * what is there and writes it. A stream is in its loop's list of ready ones at most once. */
+/* Answers without an end. The owner appends from any thread to a bounded buffer under the stream's lock; the
+ * loop takes what is there and writes it. A stream is in its loop's list of ready ones at most once. */
 #include "http/server_internal.h"
 
 #include "base/check.h"
@@ -24,7 +24,8 @@ void stream_handling_set(struct http_exchange *exchange)
     handling = exchange;
 }
 
-struct stream *request_stream(struct request *req, struct str content_type, void (*closed)(void *context), void *context)
+struct stream *request_stream(struct request *req, struct str content_type, void (*closed)(void *context),
+                              void *context)
 {
     struct http_exchange *x = exchange_of(req);
     CHECK(!x->stream && x->away);
@@ -39,7 +40,8 @@ struct stream *request_stream(struct request *req, struct str content_type, void
     req->response.content_type = content_type;
     x->stream = stream;
     x->returns = RETURN_STREAM;
-    /* Inside the request's handler the handler may go on using the request; it goes home when the handler returns. */
+    /* Inside the request's handler the handler may go on using the request; it goes home when the handler
+     * returns. */
     if (handling != x) {
         response_encode(x);
         exchange_finished(x);

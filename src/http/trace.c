@@ -1,5 +1,5 @@
-/* Request ids and traces. Ids need not be secret, so they come from a small generator of the loop (xoshiro256**), which
- * the kernel seeds. */
+/* Request ids and traces. Ids need not be secret, so they come from a small generator of the loop
+ * (xoshiro256**), which the kernel seeds. */
 #include "http/server_internal.h"
 
 #include <sodium.h>
@@ -40,8 +40,8 @@ static bool is_request_id(struct str text)
         return false;
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' ||
-              c == '.' || c == ':'))
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+              c == '_' || c == '.' || c == ':'))
             return false;
     }
     return true;

@@ -1,11 +1,11 @@
-/* The pool of threads for handlers that block, each with a PostgreSQL connection of its own, behind one bounded queue. */
+/* The pool of threads for handlers that block, each with a PostgreSQL connection of its own, behind one
+ * bounded queue. */
 #include "http/server_internal.h"
 
 #include "base/check.h"
 #include "base/config.h"
 
 #include <stdio.h>
-
 
 static struct http_exchange *take(struct worker_pool *pool)
 {
