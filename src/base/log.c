@@ -130,6 +130,11 @@ void log_context_clear(void)
     context_request_id = context_traceparent = STR_NONE;
 }
 
+struct str log_context_traceparent(void)
+{
+    return context_traceparent;
+}
+
 void log_line(struct str json)
 {
     pthread_mutex_lock(&state.lock);

@@ -19,6 +19,8 @@ bool log_enabled(enum log_level level);
  * cleared. */
 void log_context_set(struct str request_id, struct str traceparent);
 void log_context_clear(void);
+/* Of this thread; absent without a trace. For outgoing calls and events. */
+struct str log_context_traceparent(void);
 
 /* log_write(LOG_INFO, "order placed", "\"order\":\"%s\",\"lines\":%d", id, n): fields is a printf format that
  * yields JSON members, or NULL. */

@@ -1,6 +1,6 @@
-/* Calls to partners over HTTP (libcurl): time limit, retries with backoff and full jitter for what may be repeated, a
- * circuit breaker per partner, logs of request and response with secrets removed. Blocks; never call it with a
- * transaction open (checked). One struct http_partner per partner and process, thread-safe. */
+/* Calls to partners over HTTP (libcurl): time limit, retries with backoff and full jitter for what may be
+ * repeated, a circuit breaker per partner, logs of request and response with secrets removed. Blocks; never
+ * call it with a transaction open (checked). One struct http_partner per partner and process, thread-safe. */
 #ifndef CATHAY_HTTP_CLIENT_H
 #define CATHAY_HTTP_CLIENT_H
 
@@ -10,12 +10,12 @@
 struct http_partner;
 
 struct http_call {
-    struct str method;            /* GET, POST, DELETE */
-    struct str path;              /* with query; joined to the partner's base address */
-    struct str content_type;      /* absent without a body */
+    struct str method;       /* GET, POST, DELETE */
+    struct str path;         /* with query; joined to the partner's base address */
+    struct str content_type; /* absent without a body */
     struct str body;
-    struct str idempotency_key;   /* sent as Idempotency-Key; makes a POST repeatable */
-    const char *const *headers;   /* further "Name: value", NULL-terminated, or NULL */
+    struct str idempotency_key; /* sent as Idempotency-Key; makes a POST repeatable */
+    const char *const *headers; /* further "Name: value", NULL-terminated, or NULL */
 };
 
 struct http_answer {
@@ -27,12 +27,14 @@ struct http_answer {
 #define HTTP_CALL_ATTEMPTS 3
 
 /* `authorization`: the header's value ("Bearer sk_…", "Basic …"); kept out of every log. */
-struct http_partner *http_partner_new(const char *name, const char *base_url, const char *authorization, int64_t timeout_ms);
+struct http_partner *http_partner_new(const char *name, const char *base_url, const char *authorization,
+                                      int64_t timeout_ms);
 void http_partner_free(struct http_partner *partner);
-/* ERR_OK for any answer with a status below 500; ERR_PARTNER (5xx after the retries, refused, unreadable, circuit open),
- * ERR_PARTNER_TIMEOUT. db: the caller's connection, only to check that no transaction is open; may be NULL. */
+/* ERR_OK for any answer with a status below 500; ERR_PARTNER (5xx after the retries, refused, unreadable,
+ * circuit open), ERR_PARTNER_TIMEOUT. db: the caller's connection, only to check that no transaction is open;
+ * may be NULL. */
 struct pg;
-enum error_code http_partner_call(struct http_partner *partner, struct pg *db, const struct http_call *call, struct arena *arena,
-                                  struct http_answer *answer, struct error *error);
+enum error_code http_partner_call(struct http_partner *partner, struct pg *db, const struct http_call *call,
+                                  struct arena *arena, struct http_answer *answer, struct error *error);
 
 #endif
