@@ -1,4 +1,6 @@
 /* The shop's modules, from the bottom up. Adding one is a line here and a folder under src/shop/. */
+#include "shop/accounts/accounts.h"
+#include "shop/cart/cart.h"
 #include "shop/checkout/checkout_module.h"
 #include "shop/loyalty/loyalty_module.h"
 #include "work/work.h"
@@ -6,7 +8,9 @@
 /* clang-format off: one a line */
 const struct module *const modules[] = {
     &work_module,
+    &accounts_module,
     &loyalty_module,
+    &cart_module,
     &checkout_module,
     NULL,
 };
