@@ -10,6 +10,7 @@ int worker_command(int argc, char **argv);
 int scheduler_command(int argc, char **argv);
 int tasks_command(int argc, char **argv);
 int verify_command(int argc, char **argv);
+int user_command(int argc, char **argv);
 int config_command(int argc, char **argv);
 
 #endif

@@ -16,6 +16,7 @@ static const struct command {
     {"migrate", migrate_command, "bring the database to this program's schema"},
     {"verify", verify_command, "check every invariant of the data on a live database"},
     {"tasks", tasks_command, "see, retry and discard background tasks; pause schedules"},
+    {"user", user_command, "make, list and block accounts; set a password"},
     {"config", config_command, "print the settings in force"},
     {"sql-check", sql_check_command, NULL},
 };

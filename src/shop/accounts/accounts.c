@@ -24,7 +24,7 @@ bool accounts_role_parse(struct str text, enum api_role *role)
     return *role != ROLE_ANONYMOUS;
 }
 
-bool role_may_manage(enum api_role actor, enum api_role target)
+bool user_role_may_manage(enum api_role actor, enum api_role target)
 {
     if (actor == ROLE_ADMIN)
         return true;
@@ -62,7 +62,7 @@ static bool domain_is_valid(struct str domain)
     return labels >= 2;
 }
 
-bool email_normalise(struct arena *arena, struct str typed, struct str *email)
+bool user_email_normalise(struct arena *arena, struct str typed, struct str *email)
 {
     typed = str_trim(typed);
     if (typed.len == 0 || typed.len > EMAIL_BYTES_MAX)
@@ -79,7 +79,7 @@ bool email_normalise(struct arena *arena, struct str typed, struct str *email)
     return domain.ptr && local_part_is_valid(local) && domain_is_valid(domain);
 }
 
-const char *name_refusal(struct str *name)
+const char *user_name_refusal(struct str *name)
 {
     *name = str_trim(*name);
     if (name->len == 0)

@@ -48,6 +48,10 @@ enum error_code accounts_password_set(struct pg *db, struct arena *arena, struct
                                       struct str email, struct str password, struct session_id kept,
                                       struct error *error);
 
+/* Blocks an account, which ends its sessions, or lets it in again; publishes "user.blocked" or
+ * "user.unblocked". Safe to repeat. Opens its own transaction. ERR_NOT_FOUND. */
+enum error_code accounts_block_set(struct pg *db, struct arena *arena, struct user_id user_id, bool block);
+
 /* Called after a customer has signed in or registered and named a guest's cart. No transaction is open; what
  * fails here never fails the sign-in. Accounts lie below carts, so the cart's module registers itself at its
  * start. */

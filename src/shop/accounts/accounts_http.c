@@ -99,7 +99,7 @@ enum error_code session_sign_in_handle(struct request *req, const struct api_ses
     struct user_by_email_row row = {.password_hash = STR_NONE};
     struct str email;
     bool found = false, outdated;
-    if (email_normalise(req->arena, in->body.email, &email)) {
+    if (user_email_normalise(req->arena, in->body.email, &email)) {
         enum error_code code =
             user_by_email(req->db, req->arena, (struct user_by_email_args){email}, &row, &found);
         if (code)
@@ -169,7 +169,7 @@ enum error_code me_show_handle(struct request *req, const struct api_me_show *in
 enum error_code me_update_handle(struct request *req, const struct api_me_update *in)
 {
     struct str name = in->body.name;
-    const char *refusal = name_refusal(&name);
+    const char *refusal = user_name_refusal(&name);
     if (refusal) {
         error_field_add(&req->error, "name", "%s", refusal);
         return error_set(&req->error, ERR_VALIDATION, "The name %s", refusal);

@@ -59,7 +59,7 @@ enum error_code user_create_handle(struct request *req, const struct api_user_cr
     accounts_role_parse(str_from(api_user_create_body_role_names[in->body.role - 1]), &draft.role);
     if (in->body.has_vendor_id)
         draft.vendor_id = in->body.vendor_id;
-    if (!role_may_manage(req->principal.role, draft.role))
+    if (!user_role_may_manage(req->principal.role, draft.role))
         return error_set(&req->error, ERR_FORBIDDEN, "Only an admin makes accounts of that role");
     struct user_id id;
     struct api_user user;
@@ -87,19 +87,9 @@ static enum error_code state_transaction(struct pg *db, void *context)
     enum error_code code = user_lock(db, req->arena, (struct user_lock_args){work->user_id}, &row, &found);
     if (code || !found)
         return code ? code : ERR_NOT_FOUND;
-    if (!accounts_role_parse(row.role, &role) || !role_may_manage(req->principal.role, role))
+    if (!accounts_role_parse(row.role, &role) || !user_role_may_manage(req->principal.role, role))
         return error_set(&req->error, ERR_FORBIDDEN, "Only an admin does that to accounts of that role");
-    struct str state = work->block ? STR("blocked") : STR("active");
-    if (str_equal(row.state, state))
-        return ERR_OK;
-    code = user_state_set(db, (struct user_state_set_args){work->user_id, state}, NULL);
-    if (!code && work->block)
-        code = session_end_all(
-            db, (struct session_end_all_args){.user_id = work->user_id, .why = STR("blocked")}, NULL);
-    if (!code)
-        code = user_event_publish(db, req->arena, work->block ? STR("user.blocked") : STR("user.unblocked"),
-                                  work->user_id, row.role, req->traceparent);
-    return code;
+    return user_state_change(db, req->arena, work->user_id, &row, work->block, req->traceparent);
 }
 
 static enum error_code set_state(struct request *req, struct user_id user_id, bool block)

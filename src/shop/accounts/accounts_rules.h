@@ -10,16 +10,16 @@
 /* Blanks off both ends, ASCII letters in lower case, into the arena. False: not an address that the shop
  * takes (ASCII, one
  * "@", up to 64 bytes before it, a domain with a dot behind it, EMAIL_BYTES_MAX in all). */
-bool email_normalise(struct arena *arena, struct str typed, struct str *email);
+bool user_email_normalise(struct arena *arena, struct str typed, struct str *email);
 
 /* NULL, or why this may not be a password: "has fewer than 10 characters" … */
 const char *password_refusal(struct str password, struct str email);
 
 /* Whether this role may make, block and unblock accounts of that role. */
-bool role_may_manage(enum api_role actor, enum api_role target);
+bool user_role_may_manage(enum api_role actor, enum api_role target);
 
 /* NULL, or why this cannot be a person's name. Takes blanks off both ends. */
-const char *name_refusal(struct str *name);
+const char *user_name_refusal(struct str *name);
 
 /* Argon2id (RFC 9106) with the configured memory and passes; terminated text. Takes tens of milliseconds and
  * the configured memory. ERR_OVERLOADED when there is no memory for it. */

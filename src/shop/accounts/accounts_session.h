@@ -2,6 +2,7 @@
 #ifndef CATHAY_SHOP_ACCOUNTS_ACCOUNTS_SESSION_H
 #define CATHAY_SHOP_ACCOUNTS_ACCOUNTS_SESSION_H
 
+#include "accounts_sql.h"
 #include "api.h"
 #include "shop/accounts/accounts.h"
 #include "shop/accounts/accounts_rules.h"
@@ -33,6 +34,9 @@ enum error_code user_load(struct pg *db, struct arena *arena, struct user_id id,
 /* In a transaction: "user.blocked" and the like. */
 enum error_code user_event_publish(struct pg *db, struct arena *arena, struct str type, struct user_id id,
                                    struct str role, struct str traceparent);
+/* In a transaction, with the row from user_lock: blocks or unblocks, unless it is so already. */
+enum error_code user_state_change(struct pg *db, struct arena *arena, struct user_id id,
+                                  const struct user_lock_row *row, bool block, struct str traceparent);
 /* What cart's module asked to be told. */
 void accounts_signed_in(struct pg *db, struct arena *arena, const struct api_user *user, bool has_cart,
                         struct cart_id cart_id);

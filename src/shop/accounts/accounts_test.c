@@ -46,7 +46,7 @@ static struct token customer_token(void)
 static void assert_email(const char *typed, const char *expected)
 {
     struct str email;
-    bool valid = email_normalise(arena, str_from(typed), &email);
+    bool valid = user_email_normalise(arena, str_from(typed), &email);
     if (expected)
         assert_true(valid && str_equal(email, str_from(expected)));
     else
@@ -103,9 +103,9 @@ static void roles(void **state)
     for (enum api_role role = ROLE_CUSTOMER; role <= ROLE_ADMIN; role++) {
         enum api_role parsed;
         assert_true(accounts_role_parse(str_from(accounts_role_text(role)), &parsed) && parsed == role);
-        assert_true(role_may_manage(ROLE_ADMIN, role));
-        assert_int_equal(role_may_manage(ROLE_MANAGER, role), role != ROLE_MANAGER && role != ROLE_ADMIN);
-        assert_false(role_may_manage(ROLE_SUPPORT, role) || role_may_manage(ROLE_VENDOR, role));
+        assert_true(user_role_may_manage(ROLE_ADMIN, role));
+        assert_int_equal(user_role_may_manage(ROLE_MANAGER, role), role != ROLE_MANAGER && role != ROLE_ADMIN);
+        assert_false(user_role_may_manage(ROLE_SUPPORT, role) || user_role_may_manage(ROLE_VENDOR, role));
     }
     enum api_role parsed;
     assert_false(accounts_role_parse(STR("anonymous"), &parsed) ||

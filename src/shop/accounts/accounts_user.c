@@ -8,14 +8,14 @@ enum error_code user_draft_check(struct arena *arena, struct user_draft *draft, 
                                  struct error *error)
 {
     *email = STR_NONE;
-    if (!email_normalise(arena, draft->email, email)) {
+    if (!user_email_normalise(arena, draft->email, email)) {
         *email = STR_NONE;
         error_field_add(error, "email", "is not an e-mail address that the shop takes");
     }
     const char *refusal = password_refusal(draft->password, *email);
     if (refusal)
         error_field_add(error, "password", "%s", refusal);
-    refusal = name_refusal(&draft->name);
+    refusal = user_name_refusal(&draft->name);
     if (refusal)
         error_field_add(error, "name", "%s", refusal);
     bool has_vendor = !uuid_is_zero(draft->vendor_id.uuid);
@@ -157,6 +157,43 @@ enum error_code accounts_password_set(struct pg *db, struct arena *arena, struct
     enum error_code code = password_hash(password, hash, error);
     struct password_work work = {user_id, kept, hash};
     return code ? code : pg_transaction(db, password_transaction, &work);
+}
+
+enum error_code user_state_change(struct pg *db, struct arena *arena, struct user_id id,
+                                  const struct user_lock_row *row, bool block, struct str traceparent)
+{
+    struct str state = block ? STR("blocked") : STR("active");
+    if (str_equal(row->state, state))
+        return ERR_OK;
+    enum error_code code = user_state_set(db, (struct user_state_set_args){id, state}, NULL);
+    if (!code && block)
+        code = session_end_all(db, (struct session_end_all_args){.user_id = id, .why = STR("blocked")}, NULL);
+    return code ? code
+                : user_event_publish(db, arena, block ? STR("user.blocked") : STR("user.unblocked"), id,
+                                     row->role, traceparent);
+}
+
+struct block_work {
+    struct arena *arena;
+    struct user_id user_id;
+    bool block;
+};
+
+static enum error_code block_transaction(struct pg *db, void *context)
+{
+    const struct block_work *work = context;
+    struct user_lock_row row;
+    bool found;
+    enum error_code code = user_lock(db, work->arena, (struct user_lock_args){work->user_id}, &row, &found);
+    if (code || !found)
+        return code ? code : ERR_NOT_FOUND;
+    return user_state_change(db, work->arena, work->user_id, &row, work->block, STR_NONE);
+}
+
+enum error_code accounts_block_set(struct pg *db, struct arena *arena, struct user_id user_id, bool block)
+{
+    struct block_work work = {arena, user_id, block};
+    return pg_transaction(db, block_transaction, &work);
 }
 
 enum error_code user_load(struct pg *db, struct arena *arena, struct user_id id, struct api_user *user)
