@@ -5,6 +5,7 @@ Everything it starts is its child in a session of its own. It watches them, and 
 PostgreSQL) on Ctrl-C or SIGTERM, or when one of them dies.
 """
 import argparse
+import base64
 import fcntl
 import os
 import secrets
@@ -20,7 +21,7 @@ import urllib.request
 PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VAR = os.path.join(PROJECT, 'var')
 LOGS = os.path.join(VAR, 'log')
-SECRETS = ('stripe_key', 'stripe_webhook_secret', 'easypost_key', 'easypost_webhook_secret')
+SECRETS = ('stripe_key', 'stripe_webhook_secret', 'easypost_key', 'easypost_webhook_secret', 'token_keys')
 PREFIXES = {'stripe_key': 'sk_test_', 'stripe_webhook_secret': 'whsec_', 'easypost_key': 'EZTK', 'easypost_webhook_secret': ''}
 READY_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 30
@@ -103,6 +104,12 @@ def fresh():
             os.unlink(path)
 
 
+def new_secret(name):
+    if name == 'token_keys':  # as `cathay config --new-token-key` makes one
+        return secrets.token_hex(8) + ':' + base64.b64encode(secrets.token_bytes(32)).decode()
+    return PREFIXES[name] + secrets.token_hex(24)
+
+
 def make_secrets():
     """Random, once; only we can read them. Returns the variables that point at them."""
     directory = os.path.join(VAR, 'secrets')
@@ -115,7 +122,7 @@ def make_secrets():
         path = os.path.join(directory, name)
         if not os.path.exists(path):
             with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'w') as file:
-                file.write(PREFIXES[name] + secrets.token_hex(24))
+                file.write(new_secret(name))
         variables[variable + '_FILE'] = path
     return variables
 

@@ -22,6 +22,9 @@ const SECRETS = {
   easypost_webhook_secret: 'easypost_cathay_harness',
 };
 
+/** The key of access tokens, so that tests can sign some themselves: kid and seed. */
+const TOKEN_KEY = { kid: 'harness', seed: Buffer.alloc(32, 'cathay shop harness') };
+
 function freePort() {
   return new Promise((resolve, reject) => {
     const server = net.createServer();
@@ -174,6 +177,7 @@ class Environment {
       database_url: this.databaseUrl,
       redis_url: this.redisUrl,
       ...SECRETS,
+      token_keys: `${TOKEN_KEY.kid}:${TOKEN_KEY.seed.toString('base64')}`,
       // Quick where a shop is careful: hashing, parcels, retries; no rate limits unless a test asks for them.
       argon2_memory_kib: 8,
       argon2_passes: 1,
@@ -348,4 +352,4 @@ async function poll(fn, { timeoutMs = 15000, everyMs = 50, what = 'the condition
   }
 }
 
-module.exports = { Environment, poll, sleep, freePort, runProgram, program, SECRETS };
+module.exports = { Environment, poll, sleep, freePort, runProgram, program, SECRETS, TOKEN_KEY };

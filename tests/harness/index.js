@@ -9,7 +9,7 @@
 //
 // See README.md here.
 const { before, after } = require('node:test');
-const { Environment, poll, sleep, freePort, SECRETS } = require('./environment');
+const { Environment, poll, sleep, freePort, SECRETS, TOKEN_KEY } = require('./environment');
 const { Client, exchange, rawExchange, theContract } = require('./client');
 const { MailSink } = require('./mail');
 const people = require('./people');
@@ -31,4 +31,4 @@ function shop(options) {
   });
 }
 
-module.exports = { shop, Environment, Client, MailSink, poll, sleep, freePort, exchange, rawExchange, contract: theContract, SECRETS, ...people };
+module.exports = { shop, Environment, Client, MailSink, poll, sleep, freePort, exchange, rawExchange, contract: theContract, SECRETS, TOKEN_KEY, ...people };

@@ -71,7 +71,7 @@ INSERT INTO refresh_token (hash, session_id) VALUES (:hash, :session_id);
 -- The session of a token, locked, so that its tokens are used one after the other.
 -- name: session_lock_by_token(hash bytea) :one
 -- returns: session_id session_id
-SELECT s.id
+SELECT s.id AS session_id
 FROM session s
 WHERE s.id = (SELECT session_id FROM refresh_token WHERE hash = :hash)
 FOR UPDATE;
@@ -81,10 +81,10 @@ FOR UPDATE;
 -- returns: session_id session_id, session_ended bool, session_expired bool, used_ago_us int8?, successor_salt bytea?,
 --   successor_used bool?, user_id user_id, email text, name text, role text, vendor_id vendor_id?, state text,
 --   created_at timestamptz
-SELECT s.id, s.ended_at IS NOT NULL, s.expires_at <= now(),
-       (extract(epoch FROM clock_timestamp() - t.used_at) * 1000000)::bigint, t.successor_salt,
-       (SELECT n.used_at IS NOT NULL FROM refresh_token n WHERE n.hash = t.successor_hash),
-       u.id, u.email, u.name, u.role, u.vendor_id, u.state, u.created_at
+SELECT s.id AS session_id, s.ended_at IS NOT NULL AS session_ended, s.expires_at <= now() AS session_expired,
+       (extract(epoch FROM clock_timestamp() - t.used_at) * 1000000)::bigint AS used_ago_us, t.successor_salt,
+       (SELECT n.used_at IS NOT NULL FROM refresh_token n WHERE n.hash = t.successor_hash) AS successor_used,
+       u.id AS user_id, u.email, u.name, u.role, u.vendor_id, u.state, u.created_at
 FROM refresh_token t
 JOIN session s ON s.id = t.session_id
 JOIN users u ON u.id = s.user_id
@@ -124,7 +124,7 @@ WHERE id IN (SELECT id FROM session WHERE expires_at < now() - interval '30 days
 
 -- name: verify_session_tokens() :many
 -- returns: session_id session_id, unused int8
-SELECT s.id, count(t.hash) FILTER (WHERE t.used_at IS NULL)
+SELECT s.id AS session_id, count(t.hash) FILTER (WHERE t.used_at IS NULL) AS unused
 FROM session s
 LEFT JOIN refresh_token t ON t.session_id = s.id
 WHERE s.ended_at IS NULL
@@ -142,7 +142,7 @@ LIMIT 100;
 
 -- name: verify_blocked_have_no_session() :many
 -- returns: user_id user_id, sessions int8
-SELECT u.id, count(*)
+SELECT u.id AS user_id, count(*) AS sessions
 FROM users u
 JOIN session s ON s.user_id = u.id AND s.ended_at IS NULL AND s.expires_at > now()
 WHERE u.state = 'blocked'

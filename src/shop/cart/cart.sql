@@ -11,8 +11,9 @@ ON CONFLICT (user_id) WHERE state = 'open' DO NOTHING;
 --   category_path uuid[]?, for_sale bool?, media_id media_id?, price_minor int8?, available int8?
 SELECT c.id, c.user_id, c.currency::text, c.state, c.version, c.updated_at,
        i.variant_id, i.quantity, i.saved, i.seen_price_minor, i.added_at,
-       v.product_id, v.vendor_id, v.sku, v.title, v.options::json, p.name, p.tender,
-       p.category_path, v.state = 'active' AND p.state = 'published', m.id, r.amount_minor, s.available
+       v.product_id, v.vendor_id, v.sku, v.title, v.options::json, p.name AS product_name, p.tender,
+       p.category_path, v.state = 'active' AND p.state = 'published' AS for_sale, m.id AS media_id, r.amount_minor AS price_minor,
+       s.available
 FROM cart c
 LEFT JOIN cart_item i ON i.cart_id = c.id
 LEFT JOIN variant v ON v.id = i.variant_id
@@ -53,14 +54,14 @@ UPDATE cart SET currency = :currency WHERE id = :id;
 -- What must be known before a line is written: the variant with price and stock, and the cart's line and number of lines.
 -- name: cart_item_facts(cart_id cart_id, variant_id variant_id, currency text) :one
 -- returns: for_sale bool, price_minor int8?, available int8, quantity int4?, saved bool?, line_count int8
-SELECT v.state = 'active' AND p.state = 'published',
+SELECT v.state = 'active' AND p.state = 'published' AS for_sale,
        (SELECT amount_minor FROM price
         WHERE price.variant_id = v.id AND price.currency = :currency::bpchar
           AND valid_from <= now() AND (valid_until IS NULL OR valid_until > now())
-        ORDER BY valid_from DESC, id DESC LIMIT 1),
-       (SELECT coalesce(sum(on_hand - reserved), 0)::bigint FROM stock WHERE stock.variant_id = v.id),
+        ORDER BY valid_from DESC, id DESC LIMIT 1) AS price_minor,
+       (SELECT coalesce(sum(on_hand - reserved), 0)::bigint FROM stock WHERE stock.variant_id = v.id) AS available,
        i.quantity, i.saved,
-       (SELECT count(*) FROM cart_item WHERE cart_item.cart_id = :cart_id)
+       (SELECT count(*) FROM cart_item WHERE cart_item.cart_id = :cart_id) AS line_count
 FROM variant v
 JOIN product p ON p.id = v.product_id
 LEFT JOIN cart_item i ON i.cart_id = :cart_id AND i.variant_id = v.id
@@ -122,8 +123,8 @@ WHERE id IN (SELECT id FROM cart
 -- ---- invariants ----
 
 -- name: verify_one_open_cart() :many
--- returns: user_id user_id, carts int8
-SELECT user_id, count(*) FROM cart
+-- returns: user_id user_id?, carts int8
+SELECT user_id, count(*) AS carts FROM cart
 WHERE state = 'open' AND user_id IS NOT NULL
 GROUP BY user_id
 HAVING count(*) > 1
@@ -138,7 +139,7 @@ WHERE v.id IS NULL
 LIMIT 100;
 
 -- name: verify_cart_owners() :many
--- returns: id cart_id, user_id user_id
+-- returns: id cart_id, user_id user_id?
 SELECT c.id, c.user_id
 FROM cart c
 LEFT JOIN users u ON u.id = c.user_id

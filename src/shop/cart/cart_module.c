@@ -16,7 +16,7 @@ static enum error_code check_one_open(struct pg *db, struct arena *arena, struct
     enum error_code code = verify_one_open_cart(db, arena, &rows);
     for (size_t i = 0; !code && i < rows.count; i++) {
         char id[ID_TEXT_MAX];
-        user_id_text(rows.items[i].user_id, id);
+        user_id_text(rows.items[i].user_id.value, id);
         violation_add(violations, id, "has %lld open carts", (long long)rows.items[i].carts);
     }
     return code;
@@ -42,7 +42,7 @@ static enum error_code check_owners(struct pg *db, struct arena *arena, struct v
     for (size_t i = 0; !code && i < rows.count; i++) {
         char cart[ID_TEXT_MAX], user[ID_TEXT_MAX];
         cart_id_text(rows.items[i].id, cart);
-        user_id_text(rows.items[i].user_id, user);
+        user_id_text(rows.items[i].user_id.value, user);
         violation_add(violations, cart, "belongs to %s, who is no customer", user);
     }
     return code;
