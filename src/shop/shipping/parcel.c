@@ -1,0 +1,70 @@
+#include "shop/shipping/parcel.h"
+
+#include "base/check.h"
+
+/* A parcel may go from any rank to a higher one. Delivered and the other ends are equal: the first of them
+ * that is told stays, whatever comes late. */
+static const struct {
+    const char *text;
+    int rank;
+} statuses[PARCEL_STATUS_COUNT] = {
+    [PARCEL_UNKNOWN] = {"unknown", 2},
+    [PARCEL_PRE_TRANSIT] = {"pre_transit", 3},
+    [PARCEL_IN_TRANSIT] = {"in_transit", 4},
+    [PARCEL_OUT_FOR_DELIVERY] = {"out_for_delivery", 5},
+    [PARCEL_AVAILABLE_FOR_PICKUP] = {"available_for_pickup", 6},
+    [PARCEL_FAILURE] = {"failure", 7},
+    [PARCEL_ERROR] = {"error", 7},
+    [PARCEL_CANCELLED] = {"cancelled", 7},
+    [PARCEL_DELIVERED] = {"delivered", 8},
+    [PARCEL_RETURN_TO_SENDER] = {"return_to_sender", 8},
+};
+
+const char *parcel_status_text(enum parcel_status status)
+{
+    CHECK((unsigned)status < PARCEL_STATUS_COUNT);
+    return statuses[status].text;
+}
+
+bool parcel_status_parse(struct str text, enum parcel_status *status)
+{
+    for (unsigned i = 0; i < PARCEL_STATUS_COUNT; i++) {
+        if (str_equal(text, str_from(statuses[i].text))) {
+            *status = (enum parcel_status)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool parcel_moves(struct str state, enum parcel_status to)
+{
+    enum parcel_status from;
+    int rank = 0; /* created */
+    if (parcel_status_parse(state, &from))
+        rank = statuses[from].rank;
+    else if (str_equal(state, STR("labelled")))
+        rank = 1;
+    else
+        CHECK(str_equal(state, STR("created")));
+    return statuses[to].rank > rank;
+}
+
+bool parcel_fulfilment_state(enum parcel_status status, enum fulfilment_state *state)
+{
+    switch (status) {
+    case PARCEL_IN_TRANSIT:
+    case PARCEL_OUT_FOR_DELIVERY:
+    case PARCEL_AVAILABLE_FOR_PICKUP:
+        *state = FULFILMENT_SHIPPED;
+        return true;
+    case PARCEL_DELIVERED:
+        *state = FULFILMENT_DELIVERED;
+        return true;
+    case PARCEL_RETURN_TO_SENDER:
+        *state = FULFILMENT_RETURNED;
+        return true;
+    default:
+        return false;
+    }
+}

@@ -1,0 +1,18 @@
+/* The rules of parcels: how news moves a shipment, and what it means for the fulfilment. Pure. */
+#ifndef CATHAY_SHOP_SHIPPING_PARCEL_H
+#define CATHAY_SHOP_SHIPPING_PARCEL_H
+
+#include "shop/orders/orders.h"
+#include "shop/shipping/carrier.h"
+
+const char *parcel_status_text(enum parcel_status status); /* as in the database and at EasyPost */
+bool parcel_status_parse(struct str text, enum parcel_status *status);
+
+/* Whether a shipment in that state (a status, "created" or "labelled") moves on to `to`: forward only, so
+ * that late news changes nothing. */
+bool parcel_moves(struct str state, enum parcel_status to);
+
+/* What the fulfilment becomes; false where the status says nothing about it. */
+bool parcel_fulfilment_state(enum parcel_status status, enum fulfilment_state *state);
+
+#endif

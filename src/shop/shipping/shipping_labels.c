@@ -1,0 +1,141 @@
+/* From a confirmed order to labels: a row for each fulfilment first, then the carrier's shipment, then its
+ * label. Each step is recorded before the next, and what may have happened before a crash is looked up by our
+ * reference, because the carrier knows no idempotency keys. */
+#include "base/check.h"
+#include "base/log.h"
+#include "shipping_sql.h"
+#include "shop/orders/orders.h"
+#include "shop/shipping/shipping_internal.h"
+
+#include <jansson.h>
+
+static struct str member(struct arena *arena, const json_t *address, const char *name)
+{
+    const json_t *value = json_object_get(address, name);
+    return json_is_string(value) ? arena_copy(arena, str_from(json_string_value(value))) : STR_NONE;
+}
+
+static struct carrier_address address_of(struct arena *arena, struct str json_text)
+{
+    json_t *json = json_loadb(json_text.ptr, json_text.len, 0, NULL);
+    struct carrier_address address = {
+        .name = member(arena, json, "name"),
+        .company = member(arena, json, "company"),
+        .line1 = member(arena, json, "line1"),
+        .line2 = member(arena, json, "line2"),
+        .city = member(arena, json, "city"),
+        .region = member(arena, json, "region"),
+        .postal_code = member(arena, json, "postal_code"),
+        .country = member(arena, json, "country"),
+        .phone = member(arena, json, "phone"),
+    };
+    json_decref(json);
+    return address;
+}
+
+/* Creates the shipment at the carrier, unless an earlier attempt did. */
+static enum error_code ensure_created(struct pg *db, struct arena *arena, struct shipment_id id, bool is_new,
+                                      const struct shipment_parcel_row *row,
+                                      struct carrier_shipment *shipment, struct error *error)
+{
+    const struct carrier *carrier = shipping_carrier();
+    char reference[ID_TEXT_MAX];
+    shipment_id_text(id, reference);
+    bool found = false;
+    enum error_code code = ERR_OK;
+    if (row->carrier_id.ptr || !is_new)
+        code = carrier->shipment_find(db, arena, row->carrier_id.ptr ? row->carrier_id : str_from(reference),
+                                      shipment, &found, error);
+    if (code == ERR_OK && !found) {
+        struct carrier_parcel parcel = {
+            .reference = str_from(reference),
+            .to = address_of(arena, row->to_address),
+            .from = {.name = row->location,
+                     .company = row->vendor,
+                     .line1 = row->location,
+                     .city = row->location_code,
+                     .country = row->country},
+            .weight_grams = row->weight_grams,
+        };
+        code = carrier->shipment_create(db, arena, &parcel, shipment, error);
+    }
+    if (code == ERR_OK && !row->carrier_id.ptr)
+        code = shipment_carrier_id_set(db, (struct shipment_carrier_id_set_args){id, shipment->id}, NULL);
+    return code;
+}
+
+struct labelled {
+    struct arena *arena;
+    struct shipment_id id;
+    struct order_id order_id;
+    int16_t fulfilment_no;
+    const struct carrier_shipment *shipment;
+};
+
+static enum error_code record_label(struct pg *db, void *context)
+{
+    const struct labelled *in = context;
+    struct order order;
+    enum error_code code = order_lock(db, in->arena, in->order_id, &order);
+    if (code != ERR_OK)
+        return code;
+    struct shipment_label_set_args args = {
+        .id = in->id,
+        .carrier_id = in->shipment->id,
+        .carrier = in->shipment->carrier,
+        .tracker_id = in->shipment->tracker_id,
+        .tracking_code = in->shipment->tracking_code,
+        .tracking_url = in->shipment->tracking_url,
+        .label_url = in->shipment->label_url,
+        .response = in->shipment->response,
+    };
+    int64_t affected;
+    code = shipment_label_set(db, args, &affected);
+    if (code != ERR_OK || affected == 0)
+        return code;
+    struct order_cause cause = {.actor = ACTOR_CARRIER, .reason = STR("The label is made")};
+    return order_fulfilment_advance(db, in->arena, &order, in->fulfilment_no, FULFILMENT_PROCESSING, &cause);
+}
+
+enum error_code shipping_label_make(struct pg *db, struct arena *arena, struct shipment_id id, bool is_new,
+                                    struct error *error)
+{
+    struct shipment_parcel_row row;
+    bool found;
+    enum error_code code = shipment_parcel(db, arena, (struct shipment_parcel_args){id}, &row, &found);
+    if (code != ERR_OK || !found || !str_equal(row.state, STR("created")))
+        return code;
+    if (!row.is_wanted)
+        return shipment_cancel(db, (struct shipment_cancel_args){id}, NULL);
+    struct carrier_shipment shipment;
+    code = ensure_created(db, arena, id, is_new, &row, &shipment, error);
+    if (code == ERR_OK && !shipment.labelled) {
+        if (!shipment.rate_id.ptr)
+            return error_set(error, ERR_VALIDATION, "The carrier offers no rate for this parcel");
+        code = shipping_carrier()->label_buy(db, arena, shipment.id, shipment.rate_id, &shipment, error);
+    }
+    if (code != ERR_OK)
+        return code;
+    struct labelled labelled = {arena, id, row.order_id, row.fulfilment_no, &shipment};
+    return pg_transaction(db, record_label, &labelled);
+}
+
+enum error_code shipping_labels_task(struct task_run *run)
+{
+    struct order_id order_id = {run->event.aggregate_id};
+    int64_t made;
+    enum error_code code =
+        shipment_insert_missing(run->db, (struct shipment_insert_missing_args){order_id, uuid_new()}, &made);
+    struct shipment_unlabelled_of_order_rows rows = {0};
+    if (code == ERR_OK)
+        code = shipment_unlabelled_of_order(run->db, run->arena,
+                                            (struct shipment_unlabelled_of_order_args){order_id}, &rows);
+    /* Rows that this attempt has made are known to nobody yet; only the others may exist at the carrier. */
+    bool is_new = run->attempt == 1 && made == (int64_t)rows.count;
+    for (size_t i = 0; i < rows.count; i++) {
+        enum error_code one = shipping_label_make(run->db, run->arena, rows.items[i].id, is_new, &run->error);
+        if (one != ERR_OK && code == ERR_OK)
+            code = one;
+    }
+    return code;
+}
