@@ -1,7 +1,7 @@
 -- A shipment for each fulfilment that waits for one. Its identifier is a fresh one with the fulfilment's number in its last bytes.
 -- name: shipment_insert_missing(order_id order_id, fresh_id uuid) :exec
 INSERT INTO shipment (id, order_id, fulfilment_no, vendor_id)
-SELECT overlay(:fresh_id::uuid::text placing lpad(to_hex(f.number), 4, '0') FROM 33)::uuid, f.order_id, f.number, f.vendor_id
+SELECT overlay(:fresh_id::uuid::text placing lpad(to_hex(f.number::int), 4, '0') FROM 33)::uuid, f.order_id, f.number, f.vendor_id
 FROM fulfilment f
 WHERE f.order_id = :order_id AND f.state = 'pending'
 ON CONFLICT (order_id, fulfilment_no) DO NOTHING;
