@@ -3,6 +3,8 @@
 #include "shop/cart/cart.h"
 #include "shop/checkout/checkout_module.h"
 #include "shop/loyalty/loyalty_module.h"
+#include "shop/orders/orders_module.h"
+#include "shop/shipping/shipping_module.h"
 #include "work/work.h"
 
 /* clang-format off: one a line */
@@ -11,6 +13,8 @@ const struct module *const modules[] = {
     &accounts_module,
     &loyalty_module,
     &cart_module,
+    &orders_module,
+    &shipping_module,
     &checkout_module,
     NULL,
 };

@@ -7,7 +7,6 @@
 #include "sandbox/webhooks.h"
 
 #include <jansson.h>
-#include <math.h>
 #include <stdlib.h>
 
 #define RATE_CARRIER "CathayPost"
@@ -98,7 +97,7 @@ static enum error_code shipment_create(struct request *req, const void *input)
         .to_address = with_id(req->arena, json_object_get(shipment, "to_address"), "Address", "adr"),
         .from_address = with_id(req->arena, json_object_get(shipment, "from_address"), "Address", "adr"),
         .parcel = with_id(req->arena, parcel, "Parcel", "prcl"),
-        .rates = rates_of(req->arena, id, llround(weight * 10)),
+        .rates = rates_of(req->arena, id, (int64_t)(weight * 10 + 0.5)),
     };
     if (!reference)
         args.reference = STR_NONE;
