@@ -1,0 +1,93 @@
+'use strict';
+// Goods and customers for tests that need their own, in numbers: written as the shop's modules would write them, so that
+// `cathay verify` finds nothing wrong with them.
+const crypto = require('node:crypto');
+
+/** A UUIDv7 of now, as PostgreSQL prints it. */
+function uuid() {
+  const bytes = crypto.randomBytes(16);
+  bytes.writeUIntBE(Date.now(), 0, 6);
+  bytes[6] = 0x70 | (bytes[6] & 0x0f);
+  bytes[8] = 0x80 | (bytes[8] & 0x3f);
+  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}
+
+/** The identifier on the wire. */
+function wire(prefix, id) {
+  return `${prefix}_${id.replace(/-/g, '')}`;
+}
+
+/** The uuid behind an identifier of the wire. */
+function unwire(text) {
+  return text.slice(text.indexOf('_') + 1).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}
+
+/**
+ * A vendor with one published product of `variants` variants at `locations` places, each with `onHand` pieces at
+ * `priceMinor` HKD. Returns {vendor, product, locations, variants: [{id, wire, priceMinor}]}.
+ */
+async function goods(env, { variants = 1, onHand = 100, priceMinor = 10000, locations = 1, tender = 'any' } = {}) {
+  const made = { vendor: uuid(), product: uuid(), category: uuid(), priceMinor,
+    locations: Array.from({ length: locations }, uuid), variants: Array.from({ length: variants }, uuid).map((id) => ({ id, wire: wire('var', id), priceMinor })) };
+  const name = made.vendor.slice(-12);
+  const ids = made.variants.map((variant) => variant.id);
+  const client = await env.db.connect();
+  try {
+    await client.query('BEGIN');
+    await client.query('INSERT INTO vendor (id, slug, name) VALUES ($1, $2, $2)', [made.vendor, `vendor-${name}`]);
+    await client.query('INSERT INTO category (id, path, slug, name) VALUES ($1, ARRAY[$1]::uuid[], $2, $2)', [made.category, `category-${name}`]);
+    await client.query(`INSERT INTO product (id, vendor_id, category_id, category_path, slug, name, state, tender, published_at)
+      VALUES ($1, $2, $3, ARRAY[$3]::uuid[], $4, $4, 'published', $5, now())`, [made.product, made.vendor, made.category, `product-${name}`, tender]);
+    await client.query(`INSERT INTO variant (id, product_id, vendor_id, sku, title, position)
+      SELECT v.id, $2, $3, $4 || '-' || v.n, $4 || ' ' || v.n, v.n FROM unnest($1::uuid[]) WITH ORDINALITY v(id, n)`, [ids, made.product, made.vendor, `SKU-${name}`]);
+    await client.query(`INSERT INTO location (id, vendor_id, code, name, country, priority)
+      SELECT l.id, $2, $3 || '-' || l.n, $3 || ' ' || l.n, 'HK', l.n FROM unnest($1::uuid[]) WITH ORDINALITY l(id, n)`, [made.locations, made.vendor, `LOC-${name}`]);
+    await client.query(`INSERT INTO price (id, variant_id, currency, amount_minor, valid_from)
+      SELECT gen_random_uuid(), v, 'HKD', $2, now() - interval '1 minute' FROM unnest($1::uuid[]) v`, [ids, priceMinor]);
+    await client.query(`INSERT INTO stock (variant_id, location_id, priority, on_hand)
+      SELECT v, l.id, l.n, $3 FROM unnest($1::uuid[]) v, unnest($2::uuid[]) WITH ORDINALITY l(id, n)`, [ids, made.locations, onHand]);
+    if (onHand > 0) {
+      await client.query(`INSERT INTO movement (id, variant_id, location_id, quantity, reason)
+        SELECT gen_random_uuid(), v, l, $3, 'receipt' FROM unnest($1::uuid[]) v, unnest($2::uuid[]) l`, [ids, made.locations, onHand]);
+    }
+    if ((await client.query("SELECT to_regclass('product_listing') IS NOT NULL AS there")).rows[0].there) {
+      await client.query("SELECT product_listing_refresh(ARRAY[$1]::uuid[])", [made.product]);
+    }
+    await client.query('COMMIT');
+  } finally {
+    client.release();
+  }
+  return made;
+}
+
+/** Posts miles to a customer's account, as a grant. */
+async function givePoints(env, userId, points) {
+  await env.query(`INSERT INTO ledger_account (id, kind, user_id) VALUES ($1, 'customer', $2) ON CONFLICT (user_id) DO NOTHING`, [uuid(), userId]);
+  await env.query(`WITH account AS (UPDATE ledger_account SET posted = posted + $2 WHERE user_id = $1 RETURNING id)
+    INSERT INTO transfer (root_id, step, debit_account_id, credit_account_id, points, phase, kind, reason)
+    SELECT $3, 0, '00000000-0000-8000-8000-000000000001', id, $2, 'posted', 'grant', 'test' FROM account`, [userId, points, uuid()]);
+}
+
+/** Somebody who has registered: {id, userId, email, token, refresh, api, points}. */
+async function customer(env, { points = 0, client = env.api } = {}) {
+  const email = `customer-${crypto.randomBytes(8).toString('hex')}@cathay.example`;
+  const password = 'correct horse battery staple';
+  const { body } = await client.call('user_register', { body: { email, password, name: 'Test Customer' }, expect: 201 });
+  const userId = unwire(body.user.id);
+  if (points > 0) await givePoints(env, userId, points);
+  return { id: body.user.id, userId, email, password, token: body.access_token, refresh: body.refresh_token, api: client.as(body.access_token) };
+}
+
+const ADDRESS = { name: 'Test Customer', line1: '1 Harbour Road', city: 'Hong Kong', country: 'HK', phone: '+852 5555 0100' };
+
+/** The body of order_place for lines [[variant, quantity], …]. */
+function orderOf(lines, more = {}) {
+  return {
+    currency: 'HKD',
+    lines: lines.map(([variant, quantity]) => ({ variant_id: variant.wire, quantity, unit_price_minor: variant.priceMinor })),
+    address: ADDRESS,
+    ...more,
+  };
+}
+
+module.exports = { uuid, wire, unwire, goods, givePoints, customer, orderOf, ADDRESS };
