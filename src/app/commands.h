@@ -12,5 +12,8 @@ int tasks_command(int argc, char **argv);
 int verify_command(int argc, char **argv);
 int user_command(int argc, char **argv);
 int config_command(int argc, char **argv);
+int serve_command(int argc, char **argv);
+int sandbox_command(int argc, char **argv);
+int all_command(int argc, char **argv);
 
 #endif

@@ -11,8 +11,11 @@ static const struct command {
     int (*run)(int argc, char **argv);
     const char *help; /* NULL: not listed */
 } commands[] = {
+    {"all", all_command, "every role in one process: shop, worker, scheduler, sandbox partners"},
+    {"serve", serve_command, "the shop over HTTP"},
     {"worker", worker_command, "background tasks"},
     {"scheduler", scheduler_command, "periodic tasks"},
+    {"sandbox", sandbox_command, "the partners for development: gateway, carrier, mailbox"},
     {"migrate", migrate_command, "bring the database to this program's schema"},
     {"verify", verify_command, "check every invariant of the data on a live database"},
     {"tasks", tasks_command, "see, retry and discard background tasks; pause schedules"},

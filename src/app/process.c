@@ -40,7 +40,7 @@ static enum error_code start_modules(struct pg *db, struct error *error)
     return ERR_OK;
 }
 
-enum error_code process_begin(const char *role)
+static enum error_code begin(const char *role, bool shop)
 {
     sigset_t set = stop_signals();
     pthread_sigmask(SIG_BLOCK, &set, NULL);
@@ -51,12 +51,13 @@ enum error_code process_begin(const char *role)
     if (!log_level_parse(str_from(config()->log_level), &level))
         code = error_set(&error, ERR_VALIDATION, "CATHAY_LOG_LEVEL: use debug, info, warn or error");
     log_start(level, config()->log_file[0] ? config()->log_file : NULL);
-    struct pg *db = pg_new(config()->database_url, "cathay start", NULL);
-    if (!code)
+    if (!code && shop) {
+        struct pg *db = pg_new(config()->database_url, "cathay start", NULL);
         code = migrate_check(db, &error);
-    if (!code)
-        code = start_modules(db, &error);
-    pg_free(db);
+        if (!code)
+            code = start_modules(db, &error);
+        pg_free(db);
+    }
     if (code) {
         log_stop();
         fprintf(stderr, "cathay %s: %s\n", role, error.detail[0] ? error.detail : error_title(code));
@@ -64,6 +65,16 @@ enum error_code process_begin(const char *role)
     }
     log_write(LOG_INFO, "started", "\"role\":\"%s\",\"pid\":%d", role, (int)getpid());
     return ERR_OK;
+}
+
+enum error_code process_begin(const char *role)
+{
+    return begin(role, true);
+}
+
+enum error_code process_begin_without_shop(const char *role)
+{
+    return begin(role, false);
 }
 
 void process_wait(void)

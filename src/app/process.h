@@ -9,6 +9,8 @@
  * lacks a migration, and starts the modules. On an error one line has been printed and nothing is left
  * running. */
 enum error_code process_begin(const char *role);
+/* The same for a role that has nothing of the shop: neither its schema nor its modules. */
+enum error_code process_begin_without_shop(const char *role);
 /* Until SIGTERM or SIGINT; what the role does happens on its threads. */
 void process_wait(void);
 /* Stops the modules, newest first, and the log. */
