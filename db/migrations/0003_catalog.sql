@@ -128,7 +128,8 @@ AS $$
 $$;
 
 -- What listings and search read: a row for each published product and currency that it has a price in. It holds nothing
--- that the other tables do not say; `cathay verify` compares. card: the JSON that a listing answers with.
+-- that the other tables do not say: it is filled from the view listing_source (in 0005), and `cathay verify` compares the
+-- two. card: the JSON that a listing answers with.
 CREATE TABLE listing (
     product_id      uuid        NOT NULL,
     currency        char(3)     NOT NULL,
@@ -142,7 +143,7 @@ CREATE TABLE listing (
     price_minor     bigint      NOT NULL, -- the lowest of its variants
     in_stock        boolean     NOT NULL,
     published_at    timestamptz NOT NULL,
-    card            text        NOT NULL,
+    card            text        NOT NULL, -- JSON
     PRIMARY KEY (product_id, currency)
 ) WITH (fillfactor = 80);
 CREATE INDEX listing_newest ON listing (currency, published_at, product_id);

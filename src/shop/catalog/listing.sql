@@ -1,0 +1,236 @@
+-- Listings and search. They read the table listing alone.
+--
+-- Filters that were not asked for are NULL and fold away when PostgreSQL plans with the values at hand. It keeps doing so
+-- instead of settling for one plan for all: with LIMIT as a parameter it expects a tenth of the rows from such a plan, which
+-- costs more than any plan that knows the values.
+
+-- Newest first.
+-- name: listing_newest(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, price_least int8?, price_most int8?, facets text[]?, in_stock_only bool, typed text?, after_key timestamptz?, after_id product_id?, page_size int4) :one
+-- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
+WITH page AS (
+    SELECT l.product_id, l.published_at, l.card, row_number() OVER (ORDER BY l.published_at DESC, l.product_id DESC) AS n
+    FROM listing l
+    WHERE l.currency = :currency::char(3)
+      AND (:category_id::uuid IS NULL OR l.category_path @> ARRAY[:category_id::uuid])
+      AND (:vendor_id::uuid IS NULL OR l.vendor_id = :vendor_id)
+      AND (:brand::text IS NULL OR l.brand = :brand)
+      AND (:price_least::bigint IS NULL OR l.price_minor >= :price_least)
+      AND (:price_most::bigint IS NULL OR l.price_minor <= :price_most)
+      AND (:facets::text[] IS NULL OR l.facets @> :facets)
+      AND (NOT :in_stock_only::boolean OR l.in_stock)
+      AND (:typed::text IS NULL OR l.search @@ search_query(:typed))
+      AND (:after_key::timestamptz IS NULL OR (l.published_at, l.product_id) < (:after_key, :after_id))
+    ORDER BY l.published_at DESC, l.product_id DESC
+    LIMIT :page_size + 1
+)
+SELECT coalesce((SELECT json_agg(page.card::json ORDER BY page.n) FROM page WHERE page.n <= :page_size), '[]') AS items,
+       (SELECT count(*) FROM page) > :page_size AS more,
+       (extract(epoch FROM last.published_at) * 1000000)::bigint AS last_number, NULL::text AS last_text, last.product_id AS last_id
+FROM (SELECT 1) always
+LEFT JOIN page last ON last.n = :page_size;
+
+-- Cheapest first.
+-- name: listing_price_up(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, price_least int8?, price_most int8?, facets text[]?, in_stock_only bool, typed text?, after_key int8?, after_id product_id?, page_size int4) :one
+-- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
+WITH page AS (
+    SELECT l.product_id, l.price_minor, l.card, row_number() OVER (ORDER BY l.price_minor, l.product_id) AS n
+    FROM listing l
+    WHERE l.currency = :currency::char(3)
+      AND (:category_id::uuid IS NULL OR l.category_path @> ARRAY[:category_id::uuid])
+      AND (:vendor_id::uuid IS NULL OR l.vendor_id = :vendor_id)
+      AND (:brand::text IS NULL OR l.brand = :brand)
+      AND (:price_least::bigint IS NULL OR l.price_minor >= :price_least)
+      AND (:price_most::bigint IS NULL OR l.price_minor <= :price_most)
+      AND (:facets::text[] IS NULL OR l.facets @> :facets)
+      AND (NOT :in_stock_only::boolean OR l.in_stock)
+      AND (:typed::text IS NULL OR l.search @@ search_query(:typed))
+      AND (:after_key::bigint IS NULL OR (l.price_minor, l.product_id) > (:after_key, :after_id))
+    ORDER BY l.price_minor, l.product_id
+    LIMIT :page_size + 1
+)
+SELECT coalesce((SELECT json_agg(page.card::json ORDER BY page.n) FROM page WHERE page.n <= :page_size), '[]') AS items,
+       (SELECT count(*) FROM page) > :page_size AS more,
+       last.price_minor AS last_number, NULL::text AS last_text, last.product_id AS last_id
+FROM (SELECT 1) always
+LEFT JOIN page last ON last.n = :page_size;
+
+-- Dearest first.
+-- name: listing_price_down(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, price_least int8?, price_most int8?, facets text[]?, in_stock_only bool, typed text?, after_key int8?, after_id product_id?, page_size int4) :one
+-- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
+WITH page AS (
+    SELECT l.product_id, l.price_minor, l.card, row_number() OVER (ORDER BY l.price_minor DESC, l.product_id DESC) AS n
+    FROM listing l
+    WHERE l.currency = :currency::char(3)
+      AND (:category_id::uuid IS NULL OR l.category_path @> ARRAY[:category_id::uuid])
+      AND (:vendor_id::uuid IS NULL OR l.vendor_id = :vendor_id)
+      AND (:brand::text IS NULL OR l.brand = :brand)
+      AND (:price_least::bigint IS NULL OR l.price_minor >= :price_least)
+      AND (:price_most::bigint IS NULL OR l.price_minor <= :price_most)
+      AND (:facets::text[] IS NULL OR l.facets @> :facets)
+      AND (NOT :in_stock_only::boolean OR l.in_stock)
+      AND (:typed::text IS NULL OR l.search @@ search_query(:typed))
+      AND (:after_key::bigint IS NULL OR (l.price_minor, l.product_id) < (:after_key, :after_id))
+    ORDER BY l.price_minor DESC, l.product_id DESC
+    LIMIT :page_size + 1
+)
+SELECT coalesce((SELECT json_agg(page.card::json ORDER BY page.n) FROM page WHERE page.n <= :page_size), '[]') AS items,
+       (SELECT count(*) FROM page) > :page_size AS more,
+       last.price_minor AS last_number, NULL::text AS last_text, last.product_id AS last_id
+FROM (SELECT 1) always
+LEFT JOIN page last ON last.n = :page_size;
+
+-- By name.
+-- name: listing_name(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, price_least int8?, price_most int8?, facets text[]?, in_stock_only bool, typed text?, after_key text?, after_id product_id?, page_size int4) :one
+-- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
+WITH page AS (
+    SELECT l.product_id, l.sort_name, l.card, row_number() OVER (ORDER BY l.sort_name, l.product_id) AS n
+    FROM listing l
+    WHERE l.currency = :currency::char(3)
+      AND (:category_id::uuid IS NULL OR l.category_path @> ARRAY[:category_id::uuid])
+      AND (:vendor_id::uuid IS NULL OR l.vendor_id = :vendor_id)
+      AND (:brand::text IS NULL OR l.brand = :brand)
+      AND (:price_least::bigint IS NULL OR l.price_minor >= :price_least)
+      AND (:price_most::bigint IS NULL OR l.price_minor <= :price_most)
+      AND (:facets::text[] IS NULL OR l.facets @> :facets)
+      AND (NOT :in_stock_only::boolean OR l.in_stock)
+      AND (:typed::text IS NULL OR l.search @@ search_query(:typed))
+      AND (:after_key::text IS NULL OR (l.sort_name, l.product_id) > (:after_key, :after_id))
+    ORDER BY l.sort_name, l.product_id
+    LIMIT :page_size + 1
+)
+SELECT coalesce((SELECT json_agg(page.card::json ORDER BY page.n) FROM page WHERE page.n <= :page_size), '[]') AS items,
+       (SELECT count(*) FROM page) > :page_size AS more,
+       NULL::bigint AS last_number, last.sort_name AS last_text, last.product_id AS last_id
+FROM (SELECT 1) always
+LEFT JOIN page last ON last.n = :page_size;
+
+-- Best match first, among the newest 2,000 that match: a word that is in half of all products need not be ranked in all.
+-- name: listing_relevant(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, price_least int8?, price_most int8?, facets text[]?, in_stock_only bool, typed text, after_key int8?, after_id product_id?, page_size int4) :one
+-- returns: items json, more bool, last_number int8?, last_id product_id?
+WITH candidate AS (
+    SELECT l.product_id, l.card, (ts_rank(l.search, search_query(:typed)) * 1000000)::bigint AS score
+    FROM listing l
+    WHERE l.currency = :currency::char(3)
+      AND (:category_id::uuid IS NULL OR l.category_path @> ARRAY[:category_id::uuid])
+      AND (:vendor_id::uuid IS NULL OR l.vendor_id = :vendor_id)
+      AND (:brand::text IS NULL OR l.brand = :brand)
+      AND (:price_least::bigint IS NULL OR l.price_minor >= :price_least)
+      AND (:price_most::bigint IS NULL OR l.price_minor <= :price_most)
+      AND (:facets::text[] IS NULL OR l.facets @> :facets)
+      AND (NOT :in_stock_only::boolean OR l.in_stock)
+      AND l.search @@ search_query(:typed)
+    ORDER BY l.published_at DESC, l.product_id DESC
+    LIMIT 2000
+), page AS (
+    SELECT c.*, row_number() OVER (ORDER BY c.score DESC, c.product_id DESC) AS n
+    FROM candidate c
+    WHERE :after_key::bigint IS NULL OR (c.score, c.product_id) < (:after_key, :after_id)
+    ORDER BY c.score DESC, c.product_id DESC
+    LIMIT :page_size + 1
+)
+SELECT coalesce((SELECT json_agg(page.card::json ORDER BY page.n) FROM page WHERE page.n <= :page_size), '[]') AS items,
+       (SELECT count(*) FROM page) > :page_size AS more,
+       last.score AS last_number, last.product_id AS last_id
+FROM (SELECT 1) always
+LEFT JOIN page last ON last.n = :page_size;
+
+-- For words that were typed wrongly: names that share most of their trigrams with what was typed.
+-- name: listing_similar(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, price_least int8?, price_most int8?, facets text[]?, in_stock_only bool, typed text, after_key int8?, after_id product_id?, page_size int4) :one
+-- returns: items json, more bool, last_number int8?, last_id product_id?
+WITH candidate AS (
+    SELECT l.product_id, l.card, (word_similarity(lower(:typed), l.search_name) * 1000000)::bigint AS score
+    FROM listing l
+    WHERE l.currency = :currency::char(3)
+      AND (:category_id::uuid IS NULL OR l.category_path @> ARRAY[:category_id::uuid])
+      AND (:vendor_id::uuid IS NULL OR l.vendor_id = :vendor_id)
+      AND (:brand::text IS NULL OR l.brand = :brand)
+      AND (:price_least::bigint IS NULL OR l.price_minor >= :price_least)
+      AND (:price_most::bigint IS NULL OR l.price_minor <= :price_most)
+      AND (:facets::text[] IS NULL OR l.facets @> :facets)
+      AND (NOT :in_stock_only::boolean OR l.in_stock)
+      AND lower(:typed) <% l.search_name
+    ORDER BY l.published_at DESC, l.product_id DESC
+    LIMIT 2000
+), page AS (
+    SELECT c.*, row_number() OVER (ORDER BY c.score DESC, c.product_id DESC) AS n
+    FROM candidate c
+    WHERE :after_key::bigint IS NULL OR (c.score, c.product_id) < (:after_key, :after_id)
+    ORDER BY c.score DESC, c.product_id DESC
+    LIMIT :page_size + 1
+)
+SELECT coalesce((SELECT json_agg(page.card::json ORDER BY page.n) FROM page WHERE page.n <= :page_size), '[]') AS items,
+       (SELECT count(*) FROM page) > :page_size AS more,
+       last.score AS last_number, last.product_id AS last_id
+FROM (SELECT 1) always
+LEFT JOIN page last ON last.n = :page_size;
+
+-- ── keeping the table up to date ──
+
+-- Computes the rows of these products anew; the products are locked by the caller, so that none is computed from what
+-- another transaction is about to change.
+-- name: listing_refresh(product_ids product_id[]) :exec
+WITH fresh AS MATERIALIZED (
+    SELECT * FROM listing_source f WHERE f.product_id = ANY(:product_ids)
+), gone AS (
+    DELETE FROM listing l
+    WHERE l.product_id = ANY(:product_ids)
+      AND NOT EXISTS (SELECT FROM fresh f WHERE f.product_id = l.product_id AND f.currency = l.currency)
+)
+INSERT INTO listing AS l (product_id, currency, vendor_id, category_path, brand, sort_name, search_name, search, facets,
+                          price_minor, in_stock, published_at, card)
+SELECT f.product_id, f.currency, f.vendor_id, f.category_path, f.brand, f.sort_name, f.search_name, f.search, f.facets,
+       f.price_minor, f.in_stock, f.published_at, f.card
+FROM fresh f
+ON CONFLICT (product_id, currency) DO UPDATE
+SET vendor_id = excluded.vendor_id, category_path = excluded.category_path, brand = excluded.brand,
+    sort_name = excluded.sort_name, search_name = excluded.search_name, search = excluded.search, facets = excluded.facets,
+    price_minor = excluded.price_minor, in_stock = excluded.in_stock, published_at = excluded.published_at, card = excluded.card
+WHERE (l.card, l.search, l.facets, l.category_path, l.published_at, l.in_stock, l.sort_name, l.search_name, l.price_minor, l.vendor_id)
+    IS DISTINCT FROM (excluded.card, excluded.search, excluded.facets, excluded.category_path, excluded.published_at,
+                      excluded.in_stock, excluded.sort_name, excluded.search_name, excluded.price_minor, excluded.vendor_id);
+
+-- Locks products in the order of their ids.
+-- name: product_lock_batch(product_ids product_id[]) :many
+-- returns: id product_id
+SELECT p.id FROM product p WHERE p.id = ANY(:product_ids) ORDER BY p.id FOR NO KEY UPDATE;
+
+-- A vendor's published products behind `after`, in the order of their ids.
+-- name: listing_vendor_batch(vendor_id vendor_id, after product_id, most int4) :many
+-- returns: id product_id
+SELECT p.id FROM product p
+WHERE p.vendor_id = :vendor_id AND p.id > :after AND p.state = 'published'
+ORDER BY p.id LIMIT :most;
+
+-- ── invariants ──
+
+-- name: listing_check_size() :one
+-- returns: products int8
+SELECT greatest(c.reltuples, 0)::bigint AS products FROM pg_class c WHERE c.oid = 'product'::regclass;
+
+-- Where listing and listing_source differ, in a sample of all products. Left out are products that news about stock or a
+-- price that begins or ends is still on its way for: a task brings these up to date.
+-- name: listing_check(percent int4, most int4) :many
+-- returns: product_id product_id, currency text, why text
+WITH sampled AS MATERIALIZED (
+    SELECT p.id FROM product p TABLESAMPLE SYSTEM (:percent)
+    WHERE NOT EXISTS (SELECT FROM outbox o WHERE o.expanded_at IS NULL AND o.aggregate_id = p.id)
+      AND NOT EXISTS (SELECT FROM task t WHERE t.state IN ('ready', 'running') AND t.aggregate_id = p.id AND t.due_at <= now())
+)
+SELECT coalesce(l.product_id, f.product_id) AS product_id, coalesce(l.currency, f.currency)::text AS currency,
+       CASE WHEN l.product_id IS NULL THEN 'is missing' WHEN f.product_id IS NULL THEN 'should not be there'
+            ELSE 'differs from the product' END AS why
+FROM (SELECT x.* FROM listing x JOIN sampled s ON s.id = x.product_id) l
+FULL JOIN (SELECT x.* FROM listing_source x JOIN sampled s ON s.id = x.product_id) f
+    ON f.product_id = l.product_id AND f.currency = l.currency
+WHERE l.product_id IS NULL OR f.product_id IS NULL
+   OR (l.card, l.search, l.facets, l.category_path, l.published_at, l.in_stock, l.sort_name, l.search_name, l.price_minor, l.vendor_id)
+      IS DISTINCT FROM (f.card, f.search, f.facets, f.category_path, f.published_at, f.in_stock, f.sort_name, f.search_name,
+                        f.price_minor, f.vendor_id)
+LIMIT :most;
+
+-- name: listing_check_orphans(most int4) :many
+-- returns: product_id product_id
+SELECT l.product_id FROM listing l
+LEFT JOIN product p ON p.id = l.product_id AND p.state = 'published'
+WHERE p.id IS NULL
+LIMIT :most;
