@@ -287,21 +287,21 @@ RETURNING json_build_object('code', made.code, 'label', made.label, 'type', made
 
 -- A variant's copy of the vendor, a product's copy of its category's path, and categories' paths.
 -- name: catalog_check_copies(most int4) :many
--- returns: id uuid, why text
-SELECT v.id, 'variant: its vendor is not the product''s' AS why FROM variant v JOIN product p ON p.id = v.product_id WHERE v.vendor_id <> p.vendor_id
+-- returns: prefix text, id uuid, why text
+SELECT 'var' AS prefix, v.id, 'its vendor is not the product''s' AS why FROM variant v JOIN product p ON p.id = v.product_id WHERE v.vendor_id <> p.vendor_id
 UNION ALL
-SELECT p.id, 'product: its path is not the category''s' FROM product p JOIN category c ON c.id = p.category_id WHERE p.category_path <> c.path
+SELECT 'prd', p.id, 'its path is not the category''s' FROM product p JOIN category c ON c.id = p.category_id WHERE p.category_path <> c.path
 UNION ALL
-SELECT c.id, 'category: its path is not its parent''s and its own id' FROM category c LEFT JOIN category parent ON parent.id = c.parent_id
+SELECT 'cat', c.id, 'its path is not its parent''s and its own id' FROM category c LEFT JOIN category parent ON parent.id = c.parent_id
 WHERE c.path <> coalesce(parent.path, '{}') || ARRAY[c.id]
 LIMIT :most;
 
 -- A published product has an active variant, and each active variant names exactly the options of its product.
 -- name: catalog_check_published(most int4) :many
--- returns: id uuid, why text
-SELECT p.id, 'product: published without an active variant' AS why FROM product p
+-- returns: prefix text, id uuid, why text
+SELECT 'prd' AS prefix, p.id, 'is on sale without an active variant' AS why FROM product p
 WHERE p.state = 'published' AND NOT EXISTS (SELECT FROM variant v WHERE v.product_id = p.id AND v.state = 'active')
 UNION ALL
-SELECT v.id, 'variant: its options are not those of its product' FROM variant v JOIN product p ON p.id = v.product_id
+SELECT 'var', v.id, 'its options are not those of its product' FROM variant v JOIN product p ON p.id = v.product_id
 WHERE v.state = 'active' AND ARRAY(SELECT k FROM jsonb_object_keys(v.options) k ORDER BY k) <> ARRAY(SELECT o FROM unnest(p.options) o ORDER BY o)
 LIMIT :most;

@@ -78,3 +78,9 @@ FROM variant v
 JOIN product p ON p.id = v.product_id AND p.state = 'published'
 WHERE v.state = 'active' AND NOT EXISTS (SELECT FROM price pr WHERE pr.variant_id = v.id)
 LIMIT :most;
+
+-- ── tasks ──
+
+-- name: price_product_lock(product_id product_id) :one
+-- returns: id product_id
+SELECT p.id FROM product p WHERE p.id = :product_id FOR NO KEY UPDATE;

@@ -1,0 +1,14 @@
+/* The catalog's tasks, for its table in catalog_module.c. */
+#ifndef CATHAY_SHOP_CATALOG_CATALOG_MODULE_H
+#define CATHAY_SHOP_CATALOG_CATALOG_MODULE_H
+
+#include "work/work.h"
+
+extern const struct module catalog_module;
+
+/* On stock.changed: the product's listing rows. */
+task_fn listing_stock_task;
+/* On vendor.changed: the listing rows of all products of the vendor, in steps. */
+task_fn listing_vendor_task;
+
+#endif

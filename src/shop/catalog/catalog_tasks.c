@@ -1,0 +1,75 @@
+/* Background work of the catalog: listings follow stock and vendors. Prices and products are followed at
+ * once, in the transaction that changes them. */
+#include "catalog_sql.h"
+#include "listing_sql.h"
+#include "shop/catalog/catalog.h"
+#include "shop/catalog/catalog_change.h"
+#include "shop/catalog/catalog_module.h"
+
+#include <jansson.h>
+
+/* Products of one step: a vendor with many is done in several tasks, each a short transaction. */
+#define VENDOR_BATCH 200
+
+enum error_code catalog_listing_refresh(struct pg *db, const struct product_id *ids, size_t count)
+{
+    return listing_refresh(db, (struct listing_refresh_args){{ids, count}}, NULL);
+}
+
+enum error_code catalog_publish(struct pg *db, const char *type, struct uuid id, int64_t sequence)
+{
+    struct event event = {
+        .type = str_from(type), .aggregate_id = id, .sequence = sequence, .payload = STR("{}")};
+    return outbox_publish(db, &event, NULL);
+}
+
+static enum error_code lock_and_refresh(struct task_run *run, const struct product_id *ids, size_t count)
+{
+    struct product_lock_batch_rows locked;
+    enum error_code code =
+        product_lock_batch(run->db, run->arena, (struct product_lock_batch_args){{ids, count}}, &locked);
+    return code ? code : catalog_listing_refresh(run->db, ids, count);
+}
+
+enum error_code listing_stock_task(struct task_run *run)
+{
+    struct product_id id = {run->event.aggregate_id};
+    return lock_and_refresh(run, &id, 1);
+}
+
+/* Where the step before this one ended: {"after": "prd_…"}; nothing in the event that begins it. */
+static struct product_id after_of(const struct task_run *run)
+{
+    struct product_id after = {{{0}}};
+    json_t *payload = json_loadb(run->event.payload.ptr, run->event.payload.len, 0, NULL);
+    const char *text = json_string_value(json_object_get(payload, "after"));
+    if (text)
+        product_id_parse(str_from(text), &after);
+    json_decref(payload);
+    return after;
+}
+
+enum error_code listing_vendor_task(struct task_run *run)
+{
+    struct vendor_id vendor_id = {run->event.aggregate_id};
+    struct listing_vendor_batch_rows rows;
+    enum error_code code = listing_vendor_batch(
+        run->db, run->arena, (struct listing_vendor_batch_args){vendor_id, after_of(run), VENDOR_BATCH},
+        &rows);
+    if (code || rows.count == 0)
+        return code;
+    struct product_id *ids = ARENA_ARRAY(run->arena, struct product_id, rows.count);
+    for (size_t i = 0; i < rows.count; i++)
+        ids[i] = rows.items[i].id;
+    code = lock_and_refresh(run, ids, rows.count);
+    if (code || rows.count < VENDOR_BATCH)
+        return code;
+    char after[ID_TEXT_MAX];
+    product_id_text(ids[rows.count - 1], after);
+    struct task_request next = {
+        .name = STR("listing_vendor"),
+        .aggregate_id = vendor_id.uuid,
+        .payload = arena_printf(run->arena, "{\"after\":\"%s\"}", after),
+    };
+    return task_enqueue(run->db, &next);
+}

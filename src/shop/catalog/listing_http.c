@@ -1,0 +1,166 @@
+/* Browsing and search. */
+#include "api.h"
+#include "http/cursor.h"
+#include "listing_sql.h"
+#include "shop/catalog/catalog.h"
+#include "shop/catalog/catalog_http.h"
+
+#include <stdio.h>
+
+/* Where a page ended. A cursor belongs to one order: `order` tells which; `sum` refuses what was altered. */
+#define SORT_NAME_BYTES_MAX 192 /* 48 code points */
+struct listing_position {
+    char order;
+    uint8_t text_length;
+    int64_t number;
+    struct product_id id;
+    char text[SORT_NAME_BYTES_MAX];
+    uint32_t sum;
+} __attribute__((packed));
+
+enum order { NEWEST = 'n', PRICE_UP = 'u', PRICE_DOWN = 'd', NAME = 'a', RELEVANT = 'r', SIMILAR = 's' };
+
+static uint32_t sum_of(const struct listing_position *position)
+{
+    return (uint32_t)str_hash((struct str){(const char *)position, offsetof(struct listing_position, sum)});
+}
+
+/* A page as each of the queries gives it. */
+struct page {
+    struct str items;
+    bool more;
+    struct opt_int64 number;
+    struct str text;
+    struct opt_product_id id;
+};
+
+static bool position_fits(const struct listing_position *position, enum order order)
+{
+    /* A search may have gone on among similar words. */
+    bool order_fits = position->order == (char)order || (order == RELEVANT && position->order == SIMILAR);
+    return order_fits && position->sum == sum_of(position) && position->text_length <= SORT_NAME_BYTES_MAX &&
+           str_is_utf8((struct str){position->text, position->text_length}) &&
+           !memchr(position->text, 0, position->text_length);
+}
+
+static enum error_code respond_listing(struct request *req, enum order order, const struct page *page)
+{
+    struct listing_position last = {.order = (char)order, .number = page->number.value, .id = page->id.value};
+    last.text_length = (uint8_t)page->text.len;
+    if (page->text.len)
+        memcpy(last.text, page->text.ptr, page->text.len);
+    last.sum = sum_of(&last);
+    request_cache_tag(req, STR("product"), (struct uuid){{0}});
+    return respond_page(req, page->items, page->more, &last, sizeof last);
+}
+
+/* The arguments that all listing queries share, under the same names. */
+#define LISTING_ARGS(query)                                                                                  \
+    struct query##_args args = {.currency = str_from(api_currency_names[in->currency - 1]),                  \
+                                .category_id = {in->has_category_id, in->category_id},                       \
+                                .vendor_id = {in->has_vendor_id, in->vendor_id},                             \
+                                .brand = in->has_brand ? in->brand : STR_NONE,                               \
+                                .price_least = {in->has_price_min, in->price_min},                           \
+                                .price_most = {in->has_price_max, in->price_max},                            \
+                                .facets = facets,                                                            \
+                                .in_stock_only = in->in_stock,                                               \
+                                .typed = in->has_q ? in->q : STR_NONE,                                       \
+                                .after_id = {from != NULL, from ? from->id : (struct product_id){{{0}}}},    \
+                                .page_size = (int32_t)in->limit}
+#define LISTING_RUN(query)                                                                                   \
+    struct query##_row row;                                                                                  \
+    bool found;                                                                                              \
+    enum error_code code = query(req->db, req->arena, args, &row, &found)
+
+#define NUMBER_QUERY(query)                                                                                  \
+    static enum error_code run_##query(struct request *req, const struct api_product_list *in,               \
+                                       struct str_array facets, const struct listing_position *from,         \
+                                       struct page *page)                                                    \
+    {                                                                                                        \
+        LISTING_ARGS(query);                                                                                 \
+        args.after_key = (struct opt_int64){from != NULL, from ? from->number : 0};                          \
+        LISTING_RUN(query);                                                                                  \
+        if (!code)                                                                                           \
+            *page = (struct page){row.items, row.more, row.last_number, STR_NONE, row.last_id};              \
+        return code;                                                                                         \
+    }
+NUMBER_QUERY(listing_newest)
+NUMBER_QUERY(listing_price_up)
+NUMBER_QUERY(listing_price_down)
+NUMBER_QUERY(listing_relevant)
+NUMBER_QUERY(listing_similar)
+
+static enum error_code run_listing_name(struct request *req, const struct api_product_list *in,
+                                        struct str_array facets, const struct listing_position *from,
+                                        struct page *page)
+{
+    LISTING_ARGS(listing_name);
+    args.after_key = from ? (struct str){from->text, from->text_length} : STR_NONE;
+    LISTING_RUN(listing_name);
+    if (!code)
+        *page = (struct page){row.items, row.more, {false, 0}, row.last_text, row.last_id};
+    return code;
+}
+
+static enum error_code run(enum order order, struct request *req, const struct api_product_list *in,
+                           struct str_array facets, const struct listing_position *from, struct page *page)
+{
+    switch (order) {
+    case NEWEST:
+        return run_listing_newest(req, in, facets, from, page);
+    case PRICE_UP:
+        return run_listing_price_up(req, in, facets, from, page);
+    case PRICE_DOWN:
+        return run_listing_price_down(req, in, facets, from, page);
+    case NAME:
+        return run_listing_name(req, in, facets, from, page);
+    case RELEVANT:
+        return run_listing_relevant(req, in, facets, from, page);
+    case SIMILAR:
+        return run_listing_similar(req, in, facets, from, page);
+    }
+    return ERR_INTERNAL;
+}
+
+static enum order order_of(const struct api_product_list *in)
+{
+    static const enum order orders[] = {[API_PRODUCT_LIST_SORT_NEWEST] = NEWEST,
+                                        [API_PRODUCT_LIST_SORT_PRICE_ASC] = PRICE_UP,
+                                        [API_PRODUCT_LIST_SORT_PRICE_DESC] = PRICE_DOWN,
+                                        [API_PRODUCT_LIST_SORT_NAME] = NAME,
+                                        [API_PRODUCT_LIST_SORT_RELEVANCE] = RELEVANT};
+    enum order order = in->has_sort ? orders[in->sort] : RELEVANT;
+    return order == RELEVANT && !in->has_q ? NEWEST : order;
+}
+
+enum error_code product_list_handle(struct request *req, const struct api_product_list *in)
+{
+    enum order order = order_of(in);
+    struct listing_position position;
+    const struct listing_position *from = NULL;
+    if (in->has_cursor) {
+        enum error_code code = cursor_decode(in->cursor, &position, sizeof position, &req->error);
+        if (code)
+            return code;
+        if (!position_fits(&position, order)) {
+            error_field_add(&req->error, "cursor", "is not a cursor of this list");
+            return error_set(&req->error, ERR_VALIDATION, "The cursor does not belong to this list");
+        }
+        from = &position;
+        order = (enum order)position.order;
+    }
+    struct str_array facets = {NULL, 0};
+    if (in->has_attribute && in->attribute.count) {
+        struct str *items = ARENA_ARRAY(req->arena, struct str, in->attribute.count);
+        for (size_t i = 0; i < in->attribute.count; i++)
+            items[i] = catalog_facet(req->arena, in->attribute.items[i]);
+        facets = (struct str_array){items, in->attribute.count};
+    }
+    struct page page;
+    enum error_code code = run(order, req, in, facets, from, &page);
+    if (!code && order == RELEVANT && !from && !page.id.present && str_equal(page.items, STR("[]"))) {
+        order = SIMILAR; /* nothing has these words: perhaps they were typed wrongly */
+        code = run(order, req, in, facets, from, &page);
+    }
+    return code ? code : respond_listing(req, order, &page);
+}
