@@ -1,9 +1,12 @@
 /* The shop's modules, from the bottom up. Adding one is a line here and a folder under src/shop/. */
 #include "shop/accounts/accounts.h"
 #include "shop/cart/cart.h"
+#include "shop/catalog/catalog_module.h"
 #include "shop/checkout/checkout_module.h"
+#include "shop/inventory/inventory_module.h"
 #include "shop/loyalty/loyalty_module.h"
 #include "shop/orders/orders_module.h"
+#include "shop/pricing/pricing_module.h"
 #include "shop/shipping/shipping_module.h"
 #include "work/work.h"
 
@@ -11,6 +14,9 @@
 const struct module *const modules[] = {
     &work_module,
     &accounts_module,
+    &catalog_module,
+    &inventory_module,
+    &pricing_module,
     &loyalty_module,
     &cart_module,
     &orders_module,
