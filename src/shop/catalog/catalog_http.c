@@ -1,5 +1,4 @@
 /* What shoppers read of the catalog; and helpers of all its endpoints. */
-#include "shop/catalog/catalog_http.h"
 
 #include "api.h"
 #include "catalog_sql.h"
@@ -38,7 +37,8 @@ enum error_code vendor_of_new(struct request *req, bool has_vendor_id, struct ve
     return ERR_OK;
 }
 
-enum error_code version_check(struct request *req, bool has_if_match, struct str if_match, int32_t version)
+enum error_code catalog_version_check(struct request *req, bool has_if_match, struct str if_match,
+                                      int32_t version)
 {
     if (!has_if_match)
         return error_set(&req->error, ERR_PRECONDITION_MISSING,
@@ -53,7 +53,7 @@ enum error_code version_check(struct request *req, bool has_if_match, struct str
                      version);
 }
 
-enum error_code respond_version(struct request *req, int status, int32_t version, struct str body)
+enum error_code catalog_respond_version(struct request *req, int status, int32_t version, struct str body)
 {
     if (str_equal(req->method, STR("GET")) || str_equal(req->method, STR("HEAD"))) {
         if (respond_etag(req, arena_printf(req->arena, "v%d", version)))
@@ -64,8 +64,8 @@ enum error_code respond_version(struct request *req, int status, int32_t version
     return respond_json(req, status, body);
 }
 
-enum error_code respond_page(struct request *req, struct str items, bool more, const void *last,
-                             size_t last_bytes)
+enum error_code catalog_respond_page(struct request *req, struct str items, bool more, const void *last,
+                                     size_t last_bytes)
 {
     struct str next = more ? cursor_encode(req->arena, last, last_bytes) : STR_NONE;
     struct buf body = buf_new(BUF_DEFAULT_MAX);
@@ -77,7 +77,7 @@ enum error_code respond_page(struct request *req, struct str items, bool more, c
     return respond_buf(req, 200, &body);
 }
 
-enum error_code name_taken(struct request *req, enum error_code code)
+enum error_code catalog_name_taken(struct request *req, enum error_code code)
 {
     static const struct {
         const char *constraint, *field, *reason;
@@ -101,7 +101,7 @@ enum error_code name_taken(struct request *req, enum error_code code)
     return code;
 }
 
-enum error_code not_found(struct request *req, const char *what)
+enum error_code catalog_not_found(struct request *req, const char *what)
 {
     return error_set(&req->error, ERR_NOT_FOUND, "There is no such %s", what);
 }
@@ -134,7 +134,7 @@ enum error_code vendor_list_handle(struct request *req, const struct api_vendor_
     if (code)
         return code;
     request_cache_tag(req, STR("vendor"), (struct uuid){{0}});
-    return respond_page(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);
+    return catalog_respond_page(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);
 }
 
 enum error_code attribute_list_handle(struct request *req, const struct api_attribute_list *in)
@@ -161,7 +161,7 @@ enum error_code product_show_handle(struct request *req, const struct api_produc
     if (code)
         return code;
     if (!found)
-        return not_found(req, "product on sale");
+        return catalog_not_found(req, "product on sale");
     request_cache_tag(req, STR("product"), row.product_id.uuid);
     request_cache_tag(req, STR("vendor"), row.vendor_id.uuid);
     request_cache_tag(req, STR("category"), (struct uuid){{0}});
@@ -181,7 +181,7 @@ enum error_code media_show_handle(struct request *req, const struct api_media_sh
         media_show(req->db, req->arena, (struct media_show_args){in->media_id}, &row, &found);
     if (code || !found) {
         req->response.header_count = 0;
-        return code ? code : not_found(req, "picture");
+        return code ? code : catalog_not_found(req, "picture");
     }
     /* A drawing may carry scripts: opened by itself it runs nothing and reaches nothing. */
     respond_header(req, STR("Content-Security-Policy"),

@@ -4,7 +4,6 @@
 #include "http/cursor.h"
 #include "shop/catalog/catalog.h"
 #include "shop/catalog/catalog_change.h"
-#include "shop/catalog/catalog_http.h"
 
 /* What an empty array points to, since an array without items is NULL in SQL. */
 static const struct str nothing = {"", 0};
@@ -28,7 +27,7 @@ enum error_code managed_product_list_handle(struct request *req, const struct ap
     enum error_code code = managed_product_list(req->db, req->arena, args, &row, &found);
     if (code)
         return code;
-    return respond_page(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);
+    return catalog_respond_page(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);
 }
 
 enum error_code product_respond(struct request *req, int status, struct product_id id)
@@ -40,7 +39,8 @@ enum error_code product_respond(struct request *req, int status, struct product_
         (struct managed_product_show_args){.product_id = id, .vendor_id = vendor_scope(req)}, &row, &found);
     if (code)
         return code;
-    return found ? respond_version(req, status, row.version, row.body) : not_found(req, "product");
+    return found ? catalog_respond_version(req, status, row.version, row.body)
+                 : catalog_not_found(req, "product");
 }
 
 enum error_code managed_product_show_handle(struct request *req, const struct api_managed_product_show *in)
@@ -107,7 +107,7 @@ static enum error_code create(struct request *req, void *context)
     };
     if (!args.options.items)
         args.options.items = &nothing;
-    code = name_taken(req, product_create(req->db, args, NULL));
+    code = catalog_name_taken(req, product_create(req->db, args, NULL));
     if (!code)
         code = catalog_publish(req->db, "product.created", id.uuid, 1);
     return code ? code : product_respond(req, 201, id);
@@ -129,7 +129,7 @@ enum error_code product_begin(struct request *req, struct product_id id, struct 
         product, &found);
     if (code)
         return code;
-    return found ? ERR_OK : not_found(req, "product");
+    return found ? ERR_OK : catalog_not_found(req, "product");
 }
 
 enum error_code product_finish(struct request *req, const struct product_lock_row *product, const char *event)
@@ -145,7 +145,7 @@ static enum error_code update(struct request *req, void *context)
     struct product_lock_row product;
     enum error_code code = product_begin(req, in->product_id, &product);
     if (!code)
-        code = version_check(req, in->has_if_match, in->if_match, product.version);
+        code = catalog_version_check(req, in->has_if_match, in->if_match, product.version);
     if (code)
         return code;
     if (body->has_options && product.variants > 0) {
@@ -175,7 +175,7 @@ static enum error_code update(struct request *req, void *context)
     if (body->has_options)
         args.options =
             (struct str_array){body->options.items ? body->options.items : &nothing, body->options.count};
-    code = name_taken(req, product_update(req->db, args, NULL));
+    code = catalog_name_taken(req, product_update(req->db, args, NULL));
     if (!code && body->has_name)
         code = variant_titles_update(req->db, (struct variant_titles_update_args){in->product_id}, NULL);
     if (!code)

@@ -2,7 +2,7 @@
 #include "api.h"
 #include "catalog_sql.h"
 #include "shop/catalog/catalog_change.h"
-#include "shop/catalog/catalog_http.h"
+#include "shop/catalog/catalog.h"
 
 #define CATEGORY_DEPTH_REFUSED "category_check"
 
@@ -24,14 +24,14 @@ static enum error_code create_category(struct request *req, void *context)
         error_field_add(&req->error, "parent_id", "is as deep as the tree may be");
         return error_set(&req->error, ERR_CONFLICT, "The tree has at most 6 levels");
     }
-    code = name_taken(req, code);
+    code = catalog_name_taken(req, code);
     if (!code && !found) {
         error_field_add(&req->error, "parent_id", "is not a category");
         return error_set(&req->error, ERR_VALIDATION, "There is no such category");
     }
     if (!code)
         code = catalog_publish(req->db, "category.changed", args.id.uuid, row.version);
-    return code ? code : respond_version(req, 201, row.version, row.body);
+    return code ? code : catalog_respond_version(req, 201, row.version, row.body);
 }
 
 enum error_code category_create_handle(struct request *req, const struct api_category_create *in)
@@ -47,8 +47,8 @@ enum error_code category_show_handle(struct request *req, const struct api_categ
     enum error_code code =
         category_show(req->db, req->arena, (struct category_show_args){in->category_id}, &row, &found);
     if (code || !found)
-        return code ? code : not_found(req, "category");
-    return respond_version(req, 200, row.version, row.body);
+        return code ? code : catalog_not_found(req, "category");
+    return catalog_respond_version(req, 200, row.version, row.body);
 }
 
 static enum error_code update_category(struct request *req, void *context)
@@ -59,8 +59,8 @@ static enum error_code update_category(struct request *req, void *context)
     enum error_code code =
         category_lock(req->db, req->arena, (struct category_lock_args){in->category_id}, &locked, &found);
     if (code || !found)
-        return code ? code : not_found(req, "category");
-    code = version_check(req, in->has_if_match, in->if_match, locked.version);
+        return code ? code : catalog_not_found(req, "category");
+    code = catalog_version_check(req, in->has_if_match, in->if_match, locked.version);
     if (code)
         return code;
     struct category_update_args args = {
@@ -70,10 +70,10 @@ static enum error_code update_category(struct request *req, void *context)
         .position = {in->body.has_position, (int32_t)in->body.position},
     };
     struct category_update_row row;
-    code = name_taken(req, category_update(req->db, req->arena, args, &row, &found));
+    code = catalog_name_taken(req, category_update(req->db, req->arena, args, &row, &found));
     if (!code)
         code = catalog_publish(req->db, "category.changed", in->category_id.uuid, row.version);
-    return code ? code : respond_version(req, 200, row.version, row.body);
+    return code ? code : catalog_respond_version(req, 200, row.version, row.body);
 }
 
 enum error_code category_update_handle(struct request *req, const struct api_category_update *in)
@@ -90,10 +90,10 @@ static enum error_code create_vendor(struct request *req, void *context)
     struct vendor_create_args args = {.id = vendor_id_new(), .slug = in->slug, .name = in->name};
     struct vendor_create_row row;
     bool found;
-    enum error_code code = name_taken(req, vendor_create(req->db, req->arena, args, &row, &found));
+    enum error_code code = catalog_name_taken(req, vendor_create(req->db, req->arena, args, &row, &found));
     if (!code)
         code = catalog_publish(req->db, "vendor.changed", args.id.uuid, row.version);
-    return code ? code : respond_version(req, 201, row.version, row.body);
+    return code ? code : catalog_respond_version(req, 201, row.version, row.body);
 }
 
 enum error_code vendor_create_handle(struct request *req, const struct api_vendor_create *in)
@@ -106,14 +106,14 @@ enum error_code vendor_show_handle(struct request *req, const struct api_vendor_
 {
     struct opt_vendor_id scope = vendor_scope(req);
     if (scope.present && !vendor_id_equal(scope.value, in->vendor_id))
-        return not_found(req, "vendor");
+        return catalog_not_found(req, "vendor");
     struct vendor_show_row row;
     bool found;
     enum error_code code =
         vendor_show(req->db, req->arena, (struct vendor_show_args){in->vendor_id}, &row, &found);
     if (code || !found)
-        return code ? code : not_found(req, "vendor");
-    return respond_version(req, 200, row.version, row.body);
+        return code ? code : catalog_not_found(req, "vendor");
+    return catalog_respond_version(req, 200, row.version, row.body);
 }
 
 static enum error_code update_vendor(struct request *req, void *context)
@@ -124,8 +124,8 @@ static enum error_code update_vendor(struct request *req, void *context)
     enum error_code code =
         vendor_lock(req->db, req->arena, (struct vendor_lock_args){in->vendor_id}, &locked, &found);
     if (code || !found)
-        return code ? code : not_found(req, "vendor");
-    code = version_check(req, in->has_if_match, in->if_match, locked.version);
+        return code ? code : catalog_not_found(req, "vendor");
+    code = catalog_version_check(req, in->has_if_match, in->if_match, locked.version);
     if (code)
         return code;
     struct vendor_update_args args = {
@@ -136,10 +136,10 @@ static enum error_code update_vendor(struct request *req, void *context)
             in->body.has_state ? str_from(api_vendor_update_body_state_names[in->body.state - 1]) : STR_NONE,
     };
     struct vendor_update_row row;
-    code = name_taken(req, vendor_update(req->db, req->arena, args, &row, &found));
+    code = catalog_name_taken(req, vendor_update(req->db, req->arena, args, &row, &found));
     if (!code)
         code = catalog_publish(req->db, "vendor.changed", in->vendor_id.uuid, row.version);
-    return code ? code : respond_version(req, 200, row.version, row.body);
+    return code ? code : catalog_respond_version(req, 200, row.version, row.body);
 }
 
 enum error_code vendor_update_handle(struct request *req, const struct api_vendor_update *in)

@@ -3,7 +3,6 @@
 #include "catalog_sql.h"
 #include "shop/catalog/catalog.h"
 #include "shop/catalog/catalog_change.h"
-#include "shop/catalog/catalog_http.h"
 
 static enum error_code touch(struct request *req, const struct product_lock_row *product)
 {
@@ -34,7 +33,7 @@ static enum error_code create_variant(struct request *req, void *context)
         .weight_grams = (int32_t)in->body.weight_grams,
         .position = (int32_t)in->body.position,
     };
-    code = name_taken(req, variant_create(req->db, args, NULL));
+    code = catalog_name_taken(req, variant_create(req->db, args, NULL));
     if (!code)
         code = touch(req, &product);
     struct managed_product_show_row shown;
@@ -47,7 +46,7 @@ static enum error_code create_variant(struct request *req, void *context)
         return code;
     char text[ID_TEXT_MAX];
     variant_id_text(id, text);
-    return respond_version(
+    return catalog_respond_version(
         req, 201, shown.version,
         arena_printf(req->arena, "{\"variant_id\":\"%s\",\"product\":%.*s}", text, STR_ARG(shown.body)));
 }
@@ -89,11 +88,11 @@ static enum error_code update_variant(struct request *req, void *context)
         (struct variant_product_args){.variant_id = in->variant_id, .vendor_id = vendor_scope(req)}, &owner,
         &found);
     if (code || !found)
-        return code ? code : not_found(req, "variant");
+        return code ? code : catalog_not_found(req, "variant");
     struct product_lock_row product;
     code = product_begin(req, owner.product_id, &product);
     if (!code)
-        code = version_check(req, in->has_if_match, in->if_match, product.version);
+        code = catalog_version_check(req, in->has_if_match, in->if_match, product.version);
     if (code)
         return code;
     struct variant_update_args args = {
@@ -104,7 +103,7 @@ static enum error_code update_variant(struct request *req, void *context)
         .state =
             in->body.has_state ? str_from(api_variant_update_body_state_names[in->body.state - 1]) : STR_NONE,
     };
-    code = name_taken(req, variant_update(req->db, args, NULL));
+    code = catalog_name_taken(req, variant_update(req->db, args, NULL));
     if (!code && in->body.has_state)
         code = check_still_on_sale(req, &product);
     if (!code)
@@ -176,7 +175,7 @@ static enum error_code delete_media(struct request *req, void *context)
         req->db, req->arena, (struct media_product_args){.media_id = *id, .vendor_id = vendor_scope(req)},
         &owner, &found);
     if (code || !found)
-        return code ? code : not_found(req, "picture");
+        return code ? code : catalog_not_found(req, "picture");
     struct product_lock_row product;
     code = product_begin(req, owner.product_id, &product);
     if (!code)

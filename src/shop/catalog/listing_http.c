@@ -3,7 +3,6 @@
 #include "http/cursor.h"
 #include "listing_sql.h"
 #include "shop/catalog/catalog.h"
-#include "shop/catalog/catalog_http.h"
 
 #include <stdio.h>
 
@@ -51,7 +50,7 @@ static enum error_code respond_listing(struct request *req, enum order order, co
         memcpy(last.text, page->text.ptr, page->text.len);
     last.sum = sum_of(&last);
     request_cache_tag(req, STR("product"), (struct uuid){{0}});
-    return respond_page(req, page->items, page->more, &last, sizeof last);
+    return catalog_respond_page(req, page->items, page->more, &last, sizeof last);
 }
 
 /* The arguments that all listing queries share, under the same names. */

@@ -2,7 +2,7 @@
 #include "api.h"
 #include "http/cursor.h"
 #include "inventory_sql.h"
-#include "shop/catalog/catalog_http.h"
+#include "shop/catalog/catalog.h"
 #include "shop/inventory/inventory.h"
 
 enum error_code stock_show_handle(struct request *req, const struct api_stock_show *in)
@@ -12,7 +12,7 @@ enum error_code stock_show_handle(struct request *req, const struct api_stock_sh
     enum error_code code =
         stock_show(req->db, req->arena, (struct stock_show_args){in->variant_id}, &row, &found);
     if (code || !found)
-        return code ? code : not_found(req, "variant on sale");
+        return code ? code : catalog_not_found(req, "variant on sale");
     return respond_json(req, 200, row.body);
 }
 
@@ -24,7 +24,7 @@ static enum error_code read_stock(struct request *req, struct variant_id variant
         req->db, req->arena,
         (struct stock_list_args){.variant_id = variant_id, .vendor_id = vendor_scope(req)}, &row, &found);
     if (code || !found)
-        return code ? code : not_found(req, "variant");
+        return code ? code : catalog_not_found(req, "variant");
     *body = row.body;
     return ERR_OK;
 }
@@ -49,7 +49,7 @@ static enum error_code check_reach(struct request *req, struct variant_id varian
     if (code)
         return code;
     bool reached = found && (!scope.present || vendor_id_equal(owner.vendor_id, scope.value));
-    return reached ? ERR_OK : not_found(req, "variant");
+    return reached ? ERR_OK : catalog_not_found(req, "variant");
 }
 
 enum error_code movement_list_handle(struct request *req, const struct api_movement_list *in)
@@ -65,7 +65,9 @@ enum error_code movement_list_handle(struct request *req, const struct api_movem
     struct movement_list_row row;
     bool found;
     code = movement_list(req->db, req->arena, args, &row, &found);
-    return code ? code : respond_page(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);
+    return code
+               ? code
+               : catalog_respond_page(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);
 }
 
 static enum error_code create_movement(struct request *req, void *context)
@@ -129,7 +131,9 @@ enum error_code location_list_handle(struct request *req, const struct api_locat
     struct location_list_row row;
     bool found;
     enum error_code code = location_list(req->db, req->arena, args, &row, &found);
-    return code ? code : respond_page(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);
+    return code
+               ? code
+               : catalog_respond_page(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);
 }
 
 static enum error_code create_location(struct request *req, void *context)
@@ -147,7 +151,7 @@ static enum error_code create_location(struct request *req, void *context)
         return code;
     struct location_create_row row;
     bool found;
-    code = name_taken(req, location_create(req->db, req->arena, args, &row, &found));
+    code = catalog_name_taken(req, location_create(req->db, req->arena, args, &row, &found));
     if (!code && !found) {
         error_field_add(&req->error, "vendor_id", "is not a vendor");
         return error_set(&req->error, ERR_VALIDATION, "There is no such vendor");

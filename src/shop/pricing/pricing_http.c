@@ -5,7 +5,6 @@
 #include "http/cursor.h"
 #include "pricing_sql.h"
 #include "shop/catalog/catalog.h"
-#include "shop/catalog/catalog_http.h"
 #include "shop/pricing/pricing.h"
 
 /* Clocks of clients may be this far behind: "from now on" of theirs is not in the past. */
@@ -34,7 +33,7 @@ static enum error_code create(struct request *req, void *context)
         (struct price_variant_lock_args){.variant_id = in->variant_id, .vendor_id = vendor_scope(req)},
         &product, &found);
     if (code || !found)
-        return code ? code : not_found(req, "variant");
+        return code ? code : catalog_not_found(req, "variant");
     struct price_create_args args = {
         .id = price_id_new(),
         .variant_id = in->variant_id,
@@ -74,7 +73,7 @@ enum error_code price_list_handle(struct request *req, const struct api_price_li
     if (code)
         return code;
     if (!found || (scope.present && !vendor_id_equal(owner.vendor_id, scope.value)))
-        return not_found(req, "variant");
+        return catalog_not_found(req, "variant");
     struct price_list_args args = {.variant_id = in->variant_id, .page_size = (int32_t)in->limit};
     if (in->has_cursor) {
         code = cursor_decode(in->cursor, &args.before.value, sizeof args.before.value, &req->error);
@@ -84,5 +83,7 @@ enum error_code price_list_handle(struct request *req, const struct api_price_li
     }
     struct price_list_row row;
     code = price_list(req->db, req->arena, args, &row, &found);
-    return code ? code : respond_page(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);
+    return code
+               ? code
+               : catalog_respond_page(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);
 }
