@@ -21,8 +21,13 @@ import urllib.request
 PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VAR = os.path.join(PROJECT, 'var')
 LOGS = os.path.join(VAR, 'log')
-SECRETS = ('stripe_key', 'stripe_webhook_secret', 'easypost_key', 'easypost_webhook_secret', 'token_keys')
-PREFIXES = {'stripe_key': 'sk_test_', 'stripe_webhook_secret': 'whsec_', 'easypost_key': 'EZTK', 'easypost_webhook_secret': ''}
+SECRETS = {
+    'stripe_key': lambda: 'sk_test_' + secrets.token_hex(24),
+    'stripe_webhook_secret': lambda: 'whsec_' + secrets.token_hex(24),
+    'easypost_key': lambda: 'EZTK' + secrets.token_hex(24),
+    'easypost_webhook_secret': lambda: secrets.token_hex(24),
+    'token_keys': lambda: time.strftime('run-%Y%m%d:') + base64.b64encode(secrets.token_bytes(32)).decode(),
+}
 READY_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 30
 LOG_BYTES_MAX = 20 * 1024 * 1024
@@ -104,12 +109,6 @@ def fresh():
             os.unlink(path)
 
 
-def new_secret(name):
-    if name == 'token_keys':  # as `cathay config --new-token-key` makes one
-        return secrets.token_hex(8) + ':' + base64.b64encode(secrets.token_bytes(32)).decode()
-    return PREFIXES[name] + secrets.token_hex(24)
-
-
 def make_secrets():
     """Random, once; only we can read them. Returns the variables that point at them."""
     directory = os.path.join(VAR, 'secrets')
@@ -122,7 +121,7 @@ def make_secrets():
         path = os.path.join(directory, name)
         if not os.path.exists(path):
             with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'w') as file:
-                file.write(new_secret(name))
+                file.write(SECRETS[name]())
         variables[variable + '_FILE'] = path
     return variables
 

@@ -47,17 +47,16 @@ function exchange(url, { method = 'GET', headers = {}, body, agent, timeoutMs = 
 
 class Client {
   /** base: http://127.0.0.1:port */
-  constructor(base, { token, connections = 64 } = {}) {
+  constructor(base, { token, connections = 64, agent } = {}) {
     this.base = base;
     this.token = token;
-    this.agent = new http.Agent({ keepAlive: true, maxSockets: connections });
+    this.agent = agent ?? new http.Agent({ keepAlive: true, maxSockets: connections });
   }
 
   /** The same server, seen by somebody else: a token, or an answer of sign-in. */
   as(token) {
-    const other = Object.create(this);
-    other.token = typeof token === 'object' && token !== null ? token.access_token ?? token.token : token;
-    return other;
+    const text = typeof token === 'object' && token !== null ? token.access_token ?? token.token : token;
+    return new Client(this.base, { token: text, agent: this.agent });
   }
 
   /**

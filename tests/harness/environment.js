@@ -264,7 +264,7 @@ class Environment {
     return runProgram(subcommand, this.settings);
   }
 
-  /** `cathay verify`: what it found, as a list (empty is good). */
+  /** `cathay verify`: what it found, as a list of {invariant, where, …} (empty is good). */
   async violations() {
     const { code, stdout, stderr } = await this.run('verify', '--json');
     let report;
@@ -273,7 +273,10 @@ class Environment {
     } catch {
       throw new Error(`cathay verify ended with ${code} and no report: ${stdout}${stderr}`);
     }
-    const found = report.violations ?? report;
+    const found = report.invariants.flatMap((invariant) => (invariant.state === 'ok' ? []
+      : invariant.violations.length > 0 ? invariant.violations.map((violation) => ({ invariant: invariant.name, ...violation }))
+        : [{ invariant: invariant.name, state: invariant.state }]));
+    assert.ok(report.invariants.length > 0, 'cathay verify checked nothing');
     assert.strictEqual(code, found.length === 0 ? 0 : 1, `cathay verify: exit ${code} does not fit its report: ${stdout}${stderr}`);
     return found;
   }
