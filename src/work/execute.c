@@ -6,10 +6,12 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "work/registry.h"
 #include "work/retry.h"
 #include "work/stop.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -24,18 +26,27 @@ struct execution {
     bool claim_lost;
 };
 
-static struct {
-    int64_t done, failed, dead, lost;
-} totals;
+static struct metric *done_total, *failed_total, *dead_total, *lost_total, *duration;
 
-#define COUNT_ONE(what) __atomic_fetch_add(&totals.what, 1, __ATOMIC_RELAXED)
-
-struct task_counts task_counts(void)
+static void register_metrics(void)
 {
-    return (struct task_counts){.done = __atomic_load_n(&totals.done, __ATOMIC_RELAXED),
-                                .failed = __atomic_load_n(&totals.failed, __ATOMIC_RELAXED),
-                                .dead = __atomic_load_n(&totals.dead, __ATOMIC_RELAXED),
-                                .lost = __atomic_load_n(&totals.lost, __ATOMIC_RELAXED)};
+    static const char name[] = "cathay_tasks_total", help_text[] = "Tasks that were run, by how that ended";
+    done_total = metric_counter(name, help_text, "result=\"done\"");
+    failed_total = metric_counter(name, help_text, "result=\"failed\"");
+    dead_total = metric_counter(name, help_text, "result=\"dead\"");
+    lost_total = metric_counter(name, help_text, "result=\"lease_lost\"");
+    duration =
+        metric_histogram("cathay_task_duration_seconds", "Time that a task took, from its claim to its end",
+                         NULL, metric_duration_bounds_us, 15, 1000000);
+}
+
+/* Failures are rare enough to look the metric up each time. */
+static void count_failure(const struct task_definition *definition, bool dead)
+{
+    char label[WORK_NAME_MAX + 16];
+    snprintf(label, sizeof label, "task=\"%s\"", definition->name);
+    metric_add(metric_counter("cathay_task_failures_total", "Failed attempts, by task", label), 1);
+    metric_add(dead ? dead_total : failed_total, 1);
 }
 
 static enum error_code mark_done(struct execution *execution)
@@ -132,9 +143,8 @@ static void record_failure(struct execution *execution, enum error_code code)
                                          .dead = retry.dead,
                                          .delay_ms = retry.delay_ms,
                                          .error = reason};
-    COUNT_ONE(failed);
+    count_failure(definition, retry.dead);
     if (retry.dead) {
-        COUNT_ONE(dead);
         log_write(LOG_ERROR, "task is dead", "\"name\":\"%s\",\"attempt\":%d,\"reason\":\"%s\"",
                   definition->name, run->attempt, text);
     } else {
@@ -180,6 +190,8 @@ static void execution_begin(struct execution *execution, struct pg *db, struct a
 
 void task_execute(struct pg *db, struct arena *arena, struct uuid owner, const struct task_claim_row *claimed)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, register_metrics);
     struct execution execution;
     execution_begin(&execution, db, arena, owner, claimed);
     struct task_run *run = &execution.run;
@@ -197,16 +209,18 @@ void task_execute(struct pg *db, struct arena *arena, struct uuid owner, const s
     enum error_code code = definition->mode == TASK_TRANSACTION
                                ? pg_transaction(db, run_in_transaction, &execution)
                                : run_free(&execution);
+    int64_t took_us = clock_monotonic_us() - started_us;
+    metric_observe(duration, took_us);
     if (execution.claim_lost) {
-        COUNT_ONE(lost);
+        metric_add(lost_total, 1);
         log_write(LOG_WARN, "task lost its lease; another worker has it", "\"name\":\"%s\",\"attempt\":%d",
                   definition->name, run->attempt);
     } else if (code) {
         record_failure(&execution, code);
     } else {
-        COUNT_ONE(done);
+        metric_add(done_total, 1);
         log_write(LOG_DEBUG, "task done", "\"name\":\"%s\",\"attempt\":%d,\"ms\":%lld", definition->name,
-                  run->attempt, (long long)(clock_monotonic_us() - started_us) / 1000);
+                  run->attempt, (long long)took_us / 1000);
         if (work_is_schedule(str_from(definition->name)))
             task_schedule_result(db, (struct task_schedule_result_args){str_from(definition->name), STR_NONE},
                                  NULL);

@@ -10,10 +10,4 @@
 void task_execute(struct pg *db, struct arena *arena, struct uuid owner,
                   const struct task_claim_row *claimed);
 
-/* Counts since the start of the process, for metrics. Any thread. */
-struct task_counts {
-    int64_t done, failed, dead, lost;
-};
-struct task_counts task_counts(void);
-
 #endif

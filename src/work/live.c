@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "live_sql.h"
 #include "work/registry.h"
 #include "work/stop.h"
@@ -255,6 +256,15 @@ static void *live_main(void *unused)
     return NULL;
 }
 
+static int64_t count_subscriptions(void *unused)
+{
+    (void)unused;
+    pthread_mutex_lock(&live.lock);
+    int64_t count = (int64_t)live.count;
+    pthread_mutex_unlock(&live.lock);
+    return count;
+}
+
 enum error_code live_start(struct error *error)
 {
     CHECK(!live.running);
@@ -269,6 +279,8 @@ enum error_code live_start(struct error *error)
     CHECK(live.seen);
     live.seen_count = 0;
     stop_init(&live.stop);
+    metric_gauge_read("cathay_live_subscriptions", "Aggregates that somebody watches", NULL,
+                      count_subscriptions, NULL);
     live.running = true;
     pthread_mutex_lock(&live.lock); /* live.thread is read under it */
     CHECK(pthread_create(&live.thread, NULL, live_main, NULL) == 0);

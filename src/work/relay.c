@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "relay_sql.h"
 #include "work/registry.h"
 #include "work/retry.h"
@@ -22,7 +23,10 @@
 
 #include <stdlib.h>
 
+/* Sequential scans are off because plans made while the tables were empty would outlive that. */
+#define RELAY_SETTINGS "SET synchronous_commit = off; SET enable_seqscan = off"
 #define BATCH_MAX 500
+#define BATCHES_MAX 10 /* in a row; then what is due and lapsed gets its turn */
 #define TASKS_PER_EVENT_MAX 32
 #define FLUSH_EVERY 200 /* commands in one round trip to Redis */
 #define SWEEP_MS 1000
@@ -36,6 +40,8 @@ struct relay {
     struct stop stop;
     pthread_t thread;
     int64_t sweep_at_us;
+    bool more; /* the batches in a row were not enough */
+    struct metric *expanded, *pushed_again, *outbox_lag, *task_lag, *dead;
     bool missed; /* messages could not be published: listeners have to be told */
 };
 
@@ -178,23 +184,25 @@ static void tell_missed(struct relay *relay)
 static enum error_code expand_events(struct relay *relay)
 {
     size_t count = BATCH_MAX;
-    while (count == BATCH_MAX && !stop_requested(&relay->stop)) {
+    for (int batch = 0; batch < BATCHES_MAX && count == BATCH_MAX && !stop_requested(&relay->stop); batch++) {
         struct expansion expansion = {.relay = relay, .pushed = redis_connected(relay->redis)};
         enum error_code code = pg_transaction(relay->db, expand, &expansion);
         if (code)
             return code;
         count = expansion.events.count;
+        metric_add(relay->expanded, (int64_t)count);
         if (count > 0)
             tell_expansion(relay, &expansion);
         arena_reset(relay->arena);
     }
+    relay->more = count == BATCH_MAX;
     return ERR_OK;
 }
 
 static enum error_code push_due(struct relay *relay)
 {
     size_t count = BATCH_MAX;
-    while (count == BATCH_MAX && redis_connected(relay->redis) && !stop_requested(&relay->stop)) {
+    for (int batch = 0; batch < BATCHES_MAX && count == BATCH_MAX && redis_connected(relay->redis); batch++) {
         struct relay_take_due_rows rows;
         enum error_code code =
             relay_take_due(relay->db, relay->arena, (struct relay_take_due_args){BATCH_MAX}, &rows);
@@ -232,6 +240,7 @@ static enum error_code push_late(struct relay *relay)
             told = stream_push(relay->redis, rows.items[i].id, (enum task_priority)priority);
         if (told)
             redis_flush(relay->redis);
+        metric_add(relay->pushed_again, (int64_t)rows.count);
         if (rows.count > 0)
             log_write(LOG_INFO, "late tasks pushed again", "\"count\":%zu,\"priority\":%d", rows.count,
                       priority);
@@ -269,6 +278,32 @@ static enum error_code take_back(struct pg *db, void *context)
     return relay_give_back(db, args, NULL);
 }
 
+static void register_metrics(struct relay *relay)
+{
+    relay->expanded = metric_counter("cathay_events_expanded_total",
+                                     "Events that this process's relay turned into tasks", NULL);
+    relay->pushed_again =
+        metric_counter("cathay_tasks_pushed_again_total", "Tasks whose stream entry was lost", NULL);
+    relay->outbox_lag =
+        metric_gauge("cathay_outbox_lag_seconds", "Age of the oldest event that is not yet tasks", NULL);
+    relay->task_lag =
+        metric_gauge("cathay_task_lag_seconds", "How long the longest waiting task has been due", NULL);
+    relay->dead = metric_gauge("cathay_tasks_dead", "Dead letters in the database, at most 10000", NULL);
+}
+
+static enum error_code measure(struct relay *relay)
+{
+    struct relay_lag_row lag;
+    bool found;
+    enum error_code code = relay_lag(relay->db, relay->arena, &lag, &found);
+    if (!code) {
+        metric_set(relay->outbox_lag, lag.outbox_ms / 1000);
+        metric_set(relay->task_lag, lag.due_ms / 1000);
+        metric_set(relay->dead, lag.dead);
+    }
+    return code;
+}
+
 static enum error_code sweep(struct relay *relay)
 {
     int64_t now_us = clock_monotonic_us();
@@ -277,13 +312,16 @@ static enum error_code sweep(struct relay *relay)
     relay->sweep_at_us = now_us + (int64_t)SWEEP_MS * 1000;
     enum error_code code = pg_transaction(relay->db, take_back, relay);
     arena_reset(relay->arena);
-    return code ? code : push_late(relay);
+    if (!code)
+        code = push_late(relay);
+    return code ? code : measure(relay);
 }
 
 static enum error_code relay_once(struct relay *relay)
 {
     struct relay_pending_row pending;
     bool found;
+    relay->more = false;
     enum error_code code = relay_pending(relay->db, relay->arena, &pending, &found);
     if (!code && pending.events)
         code = expand_events(relay);
@@ -303,7 +341,8 @@ static void *relay_main(void *argument)
         enum error_code code = relay_once(relay);
         if (code && code != ERR_DATABASE) /* a lost connection has been logged already */
             log_write(LOG_ERROR, "relay failed", "\"code\":\"%s\"", error_text(code));
-        stop_wait(&relay->stop, code ? AFTER_ERROR_MS : (int)config()->relay_poll_ms);
+        if (code || !relay->more)
+            stop_wait(&relay->stop, code ? AFTER_ERROR_MS : (int)config()->relay_poll_ms);
     }
     return NULL;
 }
@@ -316,10 +355,11 @@ enum error_code relay_start(struct relay **out, struct error *error)
         return code;
     struct relay *relay = calloc(1, sizeof *relay);
     CHECK(relay);
-    relay->db = pg_new(config()->database_url, "cathay relay", "SET synchronous_commit = off");
+    relay->db = pg_new(config()->database_url, "cathay relay", RELAY_SETTINGS);
     relay->redis = redis_new(config()->redis_url);
     relay->arena = arena_new();
     stop_init(&relay->stop);
+    register_metrics(relay);
     work_task_find(STR("")); /* builds the registry: its complaints belong to the start */
     CHECK(pthread_create(&relay->thread, NULL, relay_main, relay) == 0);
     *out = relay;

@@ -62,3 +62,15 @@ UPDATE task SET
     last_error = 'the lease ended: the worker was lost, or the task took longer than its time limit'
 FROM unnest(:ids, :dead, :delays_ms) AS g (id, dead, delay_ms)
 WHERE task.id = g.id;
+
+-- How far the work is behind, for metrics. Each part reads the first entry of an index.
+-- name: relay_lag() :one
+-- returns: outbox_ms int8, due_ms int8, dead int8
+SELECT coalesce((SELECT extract(epoch FROM now() - created_at) * 1000 FROM outbox WHERE expanded_at IS NULL
+                 ORDER BY id LIMIT 1), 0)::int8 AS outbox_ms,
+       coalesce((SELECT max(extract(epoch FROM now() - t.due_at) * 1000)
+                 FROM generate_series(0, 2) p (priority),
+                      LATERAL (SELECT due_at FROM task WHERE state = 'ready' AND task.priority = p.priority
+                               ORDER BY due_at LIMIT 1) t
+                 WHERE t.due_at <= now()), 0)::int8 AS due_ms,
+       (SELECT count(*) FROM (SELECT 1 FROM task WHERE state = 'dead' LIMIT 10000) d) AS dead;
