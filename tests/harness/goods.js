@@ -2,6 +2,8 @@
 // Goods and customers for tests that need their own, in numbers: written as the shop's modules would write them, so that
 // `cathay verify` finds nothing wrong with them.
 const crypto = require('node:crypto');
+const fs = require('node:fs');
+const path = require('node:path');
 
 /** A UUIDv7 of now, as PostgreSQL prints it. */
 function uuid() {
@@ -22,6 +24,12 @@ function unwire(text) {
   return text.slice(text.indexOf('_') + 1).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }
 
+/** The text of a named query of the shop. */
+function namedQuery(file, name) {
+  const text = fs.readFileSync(path.join(__dirname, '../..', file), 'utf8');
+  return text.split(/^-- name: /m).find((part) => part.startsWith(`${name}(`)).replace(/^.*\n/, '');
+}
+
 /**
  * A vendor with one published product of `variants` variants at `locations` places, each with `onHand` pieces at
  * `priceMinor` HKD. Returns {vendor, product, locations, variants: [{id, wire, priceMinor}]}.
@@ -36,10 +44,10 @@ async function goods(env, { variants = 1, onHand = 100, priceMinor = 10000, loca
     await client.query('BEGIN');
     await client.query('INSERT INTO vendor (id, slug, name) VALUES ($1, $2, $2)', [made.vendor, `vendor-${name}`]);
     await client.query('INSERT INTO category (id, path, slug, name) VALUES ($1, ARRAY[$1]::uuid[], $2, $2)', [made.category, `category-${name}`]);
-    await client.query(`INSERT INTO product (id, vendor_id, category_id, category_path, slug, name, state, tender, published_at)
-      VALUES ($1, $2, $3, ARRAY[$3]::uuid[], $4, $4, 'published', $5, now())`, [made.product, made.vendor, made.category, `product-${name}`, tender]);
-    await client.query(`INSERT INTO variant (id, product_id, vendor_id, sku, title, position)
-      SELECT v.id, $2, $3, $4 || '-' || v.n, $4 || ' ' || v.n, v.n FROM unnest($1::uuid[]) WITH ORDINALITY v(id, n)`, [ids, made.product, made.vendor, `SKU-${name}`]);
+    await client.query(`INSERT INTO product (id, vendor_id, category_id, category_path, slug, name, state, tender, options, published_at)
+      VALUES ($1, $2, $3, ARRAY[$3]::uuid[], $4, $4, 'published', $5, '{number}', now())`, [made.product, made.vendor, made.category, `product-${name}`, tender]);
+    await client.query(`INSERT INTO variant (id, product_id, vendor_id, sku, title, options, position)
+      SELECT v.id, $2, $3, $4 || '-' || v.n, $4 || ' ' || v.n, jsonb_build_object('number', v.n::text), v.n FROM unnest($1::uuid[]) WITH ORDINALITY v(id, n)`, [ids, made.product, made.vendor, `SKU-${name}`]);
     await client.query(`INSERT INTO location (id, vendor_id, code, name, country, priority)
       SELECT l.id, $2, $3 || '-' || l.n, $3 || ' ' || l.n, 'HK', l.n FROM unnest($1::uuid[]) WITH ORDINALITY l(id, n)`, [made.locations, made.vendor, `LOC-${name}`]);
     await client.query(`INSERT INTO price (id, variant_id, currency, amount_minor, valid_from)
@@ -50,10 +58,11 @@ async function goods(env, { variants = 1, onHand = 100, priceMinor = 10000, loca
       await client.query(`INSERT INTO movement (id, variant_id, location_id, quantity, reason)
         SELECT gen_random_uuid(), v, l, $3, 'receipt' FROM unnest($1::uuid[]) v, unnest($2::uuid[]) l`, [ids, made.locations, onHand]);
     }
-    if ((await client.query("SELECT to_regclass('product_listing') IS NOT NULL AS there")).rows[0].there) {
-      await client.query("SELECT product_listing_refresh(ARRAY[$1]::uuid[])", [made.product]);
-    }
+    await client.query(namedQuery('src/shop/catalog/listing.sql', 'listing_refresh').replace(/(?<!:):product_ids/g, '$1::uuid[]'), [[made.product]]);
     await client.query('COMMIT');
+  } catch (error) {
+    await client.query('ROLLBACK');
+    throw error;
   } finally {
     client.release();
   }
