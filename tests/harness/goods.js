@@ -1,28 +1,9 @@
 'use strict';
 // Goods and customers for tests that need their own, in numbers: written as the shop's modules would write them, so that
 // `cathay verify` finds nothing wrong with them.
-const crypto = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
-
-/** A UUIDv7 of now, as PostgreSQL prints it. */
-function uuid() {
-  const bytes = crypto.randomBytes(16);
-  bytes.writeUIntBE(Date.now(), 0, 6);
-  bytes[6] = 0x70 | (bytes[6] & 0x0f);
-  bytes[8] = 0x80 | (bytes[8] & 0x3f);
-  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
-}
-
-/** The identifier on the wire. */
-function wire(prefix, id) {
-  return `${prefix}_${id.replace(/-/g, '')}`;
-}
-
-/** The uuid behind an identifier of the wire. */
-function unwire(text) {
-  return text.slice(text.indexOf('_') + 1).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
-}
+const { makePerson, uuid7, wireId } = require('./people');
 
 /** The text of a named query of the shop. */
 function namedQuery(file, name) {
@@ -35,8 +16,8 @@ function namedQuery(file, name) {
  * `priceMinor` HKD. Returns {vendor, product, locations, variants: [{id, wire, priceMinor}]}.
  */
 async function goods(env, { variants = 1, onHand = 100, priceMinor = 10000, locations = 1, tender = 'any' } = {}) {
-  const made = { vendor: uuid(), product: uuid(), category: uuid(), priceMinor,
-    locations: Array.from({ length: locations }, uuid), variants: Array.from({ length: variants }, uuid).map((id) => ({ id, wire: wire('var', id), priceMinor })) };
+  const made = { vendor: uuid7(), product: uuid7(), category: uuid7(), priceMinor,
+    locations: Array.from({ length: locations }, () => uuid7()), variants: Array.from({ length: variants }, () => uuid7()).map((id) => ({ id, wire: wireId('var', id), priceMinor })) };
   const name = made.vendor.slice(-12);
   const ids = made.variants.map((variant) => variant.id);
   const client = await env.db.connect();
@@ -71,20 +52,17 @@ async function goods(env, { variants = 1, onHand = 100, priceMinor = 10000, loca
 
 /** Posts miles to a customer's account, as a grant. */
 async function givePoints(env, userId, points) {
-  await env.query(`INSERT INTO ledger_account (id, kind, user_id) VALUES ($1, 'customer', $2) ON CONFLICT (user_id) DO NOTHING`, [uuid(), userId]);
+  await env.query(`INSERT INTO ledger_account (id, kind, user_id) VALUES ($1, 'customer', $2) ON CONFLICT (user_id) DO NOTHING`, [uuid7(), userId]);
   await env.query(`WITH account AS (UPDATE ledger_account SET posted = posted + $2 WHERE user_id = $1 RETURNING id)
     INSERT INTO transfer (root_id, step, debit_account_id, credit_account_id, points, phase, kind, reason)
-    SELECT $3, 0, '00000000-0000-8000-8000-000000000001', id, $2, 'posted', 'grant', 'test' FROM account`, [userId, points, uuid()]);
+    SELECT $3, 0, '00000000-0000-8000-8000-000000000001', id, $2, 'posted', 'grant', 'test' FROM account`, [userId, points, uuid7()]);
 }
 
-/** Somebody who has registered: {id, userId, email, token, refresh, api, points}. */
-async function customer(env, { points = 0, client = env.api } = {}) {
-  const email = `customer-${crypto.randomBytes(8).toString('hex')}@cathay.example`;
-  const password = 'correct horse battery staple';
-  const { body } = await client.call('user_register', { body: { email, password, name: 'Test Customer' }, expect: 201 });
-  const userId = unwire(body.user.id);
-  if (points > 0) await givePoints(env, userId, points);
-  return { id: body.user.id, userId, email, password, token: body.access_token, refresh: body.refresh_token, api: client.as(body.access_token) };
+/** A customer who is signed in, with miles. */
+async function customer(env, { points = 0 } = {}) {
+  const person = await makePerson(env);
+  if (points > 0) await givePoints(env, person.uuid, points);
+  return person;
 }
 
 const ADDRESS = { name: 'Test Customer', line1: '1 Harbour Road', city: 'Hong Kong', country: 'HK', phone: '+852 5555 0100' };
@@ -99,4 +77,4 @@ function orderOf(lines, more = {}) {
   };
 }
 
-module.exports = { uuid, wire, unwire, goods, givePoints, customer, orderOf, ADDRESS };
+module.exports = { goods, givePoints, customer, orderOf, ADDRESS };

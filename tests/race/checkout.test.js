@@ -60,7 +60,7 @@ test('CHK-3 the same Idempotency-Key 50 times at once makes one order', async ()
   const other = await env.api.as(buyer.token).call('order_place', { body: orderOf([[variant, 2]]), key });
   assert.strictEqual(other.status, 422);
   assert.strictEqual(other.body.code, 'idempotency_key_reused');
-  const [{ count }] = await env.query('SELECT count(*)::int FROM orders WHERE customer_id = $1', [buyer.userId]);
+  const [{ count }] = await env.query('SELECT count(*)::int FROM orders WHERE customer_id = $1', [buyer.uuid]);
   assert.strictEqual(count, 1);
   await env.verify();
 });
