@@ -8,10 +8,12 @@ CREATE TABLE payment (
     amount_minor   bigint      NOT NULL CHECK (amount_minor > 0),
     currency       char(3)     NOT NULL,
     intent_id      text        UNIQUE, -- the gateway's
+    requested_at   timestamptz,        -- the gateway was asked for an intent; whether it made one shows in intent_id
     redirect_url   text,               -- the hosted page
     failure        text,
     response       jsonb,              -- the gateway's newest word on it
-    refunded_minor bigint      NOT NULL DEFAULT 0,
+    refunded_minor bigint      NOT NULL DEFAULT 0, -- refunds that were requested or have succeeded
+    checked_at     timestamptz,                    -- the sweeper last asked the gateway
     created_at     timestamptz NOT NULL DEFAULT now(),
     updated_at     timestamptz NOT NULL DEFAULT now(),
     UNIQUE (order_id, attempt),
@@ -36,3 +38,10 @@ CREATE TABLE refund (
     CHECK (amount_minor > 0 OR points > 0)
 );
 CREATE INDEX refund_order ON refund (order_id);
+CREATE INDEX refund_requested ON refund (created_at) WHERE state = 'requested';
+CREATE INDEX refund_payment ON refund (payment_id) WHERE payment_id IS NOT NULL;
+
+-- Webhooks that wait, and refusals by time: a bound on how many are kept.
+CREATE INDEX webhook_waiting ON webhook (received_at) WHERE state = 'received';
+CREATE INDEX webhook_received_at ON webhook USING brin (received_at);
+CREATE INDEX webhook_refusal_received_at ON webhook_refusal (received_at);

@@ -6,6 +6,7 @@
 #include "shop/inventory/inventory_module.h"
 #include "shop/loyalty/loyalty_module.h"
 #include "shop/orders/orders_module.h"
+#include "shop/payments/payments_module.h"
 #include "shop/pricing/pricing_module.h"
 #include "shop/shipping/shipping_module.h"
 #include "work/work.h"
@@ -20,6 +21,7 @@ const struct module *const modules[] = {
     &loyalty_module,
     &cart_module,
     &orders_module,
+    &payments_module,
     &shipping_module,
     &checkout_module,
     NULL,

@@ -81,11 +81,3 @@ UPDATE fulfilment SET state = :state, updated_at = now() WHERE order_id = :order
 -- name: fulfilment_cancel_unsent(order_id order_id) :exec
 UPDATE fulfilment SET state = 'cancelled', updated_at = now()
 WHERE order_id = :order_id AND state IN ('pending', 'processing');
-
--- Orders whose time to pay is over, oldest first.
--- name: order_expired_list(most int8) :many
--- returns: id order_id
-SELECT id FROM orders
-WHERE state = 'pending_payment' AND expires_at < now()
-ORDER BY expires_at
-LIMIT :most;

@@ -11,7 +11,6 @@
 bool order_cursor_parse(struct request *req, bool has_cursor, struct str cursor, struct opt_order_id *before);
 
 extern const struct task_definition order_tasks[];
-extern const struct schedule_definition order_schedules[];
 extern const struct invariant order_invariants[];
 
 /* Live streams (orders_http_events.c): threads and connections of this process. Started at the first stream.

@@ -5,7 +5,6 @@
 const struct module orders_module = {
     .name = "orders",
     .tasks = order_tasks,
-    .schedules = order_schedules,
     .invariants = order_invariants,
     .stop = order_streams_stop,
 };

@@ -1,7 +1,217 @@
--- Queries of payments.
-
--- The payments of a batch of orders, not yet known to the gateway.
+-- Payments of a batch of new orders: those that take cash.
 -- name: payment_insert_batch(ids payment_id[], order_ids order_id[], amounts int8[], currencies text[]) :exec
 INSERT INTO payment (id, order_id, amount_minor, currency)
-SELECT b.id, b.order_id, b.amount_minor, b.currency
-FROM unnest(:ids, :order_ids, :amounts, :currencies) AS b (id, order_id, amount_minor, currency);
+SELECT u.id, u.order_id, u.amount, u.currency
+FROM unnest(:ids::uuid[], :order_ids::uuid[], :amounts::int8[], :currencies::text[]) AS u(id, order_id, amount, currency);
+
+-- A further attempt, after one that failed.
+-- name: payment_insert(id payment_id, order_id order_id, attempt int2, amount_minor int8, currency text) :exec
+INSERT INTO payment (id, order_id, attempt, amount_minor, currency)
+VALUES (:id, :order_id, :attempt, :amount_minor, :currency);
+
+-- The newest attempt of an order that the caller has locked.
+-- name: payment_lock_latest(order_id order_id) :one
+-- returns: id payment_id, attempt int2, state text, amount_minor int8, currency text, intent_id text?, requested bool
+SELECT id, attempt, state, amount_minor, currency, intent_id, requested_at IS NOT NULL AS requested
+FROM payment WHERE order_id = :order_id ORDER BY attempt DESC LIMIT 1
+FOR UPDATE;
+
+-- name: payment_lock(id payment_id) :one
+-- returns: order_id order_id, attempt int2, state text, amount_minor int8, currency text, intent_id text?, refunded_minor int8,
+-- latest bool
+SELECT p.order_id, p.attempt, p.state, p.amount_minor, p.currency, p.intent_id, p.refunded_minor,
+       NOT EXISTS (SELECT FROM payment later WHERE later.order_id = p.order_id AND later.attempt > p.attempt) AS latest
+FROM payment p WHERE p.id = :id
+FOR UPDATE;
+
+-- Which payment an intent belongs to; before the shop has noted the intent, its metadata say so.
+-- name: payment_of_intent(intent_id text, payment_id payment_id) :one
+-- returns: id payment_id, order_id order_id
+SELECT id, order_id FROM payment
+WHERE intent_id = :intent_id OR (id = :payment_id AND intent_id IS NULL)
+ORDER BY intent_id NULLS LAST LIMIT 1;
+
+-- name: payment_requested_set(id payment_id) :exec
+UPDATE payment SET requested_at = coalesce(requested_at, now()) WHERE id = :id;
+
+-- name: payment_intent_set(id payment_id, intent_id text, redirect_url text?, response jsonb) :exec
+UPDATE payment
+SET intent_id = :intent_id, redirect_url = :redirect_url, response = :response,
+    state = CASE WHEN state IN ('created', 'cancelled') THEN 'pending' ELSE state END, updated_at = now()
+WHERE id = :id;
+
+-- name: payment_state_set(id payment_id, state text, intent_id text?, failure text?, response jsonb?) :exec
+UPDATE payment
+SET state = :state, intent_id = coalesce(:intent_id, intent_id), failure = :failure, response = coalesce(:response, response),
+    updated_at = now()
+WHERE id = :id;
+
+-- name: payment_checked_set(id payment_id) :exec
+UPDATE payment SET checked_at = now() WHERE id = :id;
+
+-- Attempts of an order that the gateway was never asked about.
+-- name: payment_cancel_unrequested(order_id order_id) :exec
+UPDATE payment SET state = 'cancelled', updated_at = now()
+WHERE order_id = :order_id AND state = 'created' AND requested_at IS NULL;
+
+-- Whether an order has attempts that the gateway may still turn into money.
+-- name: payment_requested_open(order_id order_id) :one
+-- returns: is_open bool
+SELECT EXISTS (SELECT FROM payment WHERE order_id = :order_id AND state IN ('created', 'pending') AND requested_at IS NOT NULL)
+       AS is_open;
+
+-- Open attempts that the gateway knows of, of one order.
+-- name: payment_open_of_order(order_id order_id) :many
+-- returns: id payment_id, order_id order_id, number int8, amount_minor int8, currency text, intent_id text?
+SELECT p.id, p.order_id, o.number, p.amount_minor, p.currency, p.intent_id
+FROM payment p JOIN orders o ON o.id = p.order_id
+WHERE p.order_id = :order_id AND p.state IN ('created', 'pending') AND p.requested_at IS NOT NULL
+ORDER BY p.attempt;
+
+-- Open for so long that the gateway is asked: its webhook may have been lost. wanted: the order still waits for it.
+-- name: payment_open_list(after_s int8, most int8) :many
+-- returns: id payment_id, order_id order_id, number int8, amount_minor int8, currency text, intent_id text?, wanted bool
+SELECT p.id, p.order_id, o.number, p.amount_minor, p.currency, p.intent_id, o.state = 'pending_payment' AS wanted
+FROM payment p JOIN orders o ON o.id = p.order_id
+WHERE p.state IN ('created', 'pending') AND p.requested_at < now() - make_interval(secs => :after_s::int8)
+  AND (p.checked_at IS NULL OR p.checked_at < now() - make_interval(secs => :after_s::int8))
+ORDER BY p.created_at
+LIMIT :most;
+
+-- Orders whose time to pay is over and whose payment was never begun.
+-- name: payment_expired_unrequested(most int8) :many
+-- returns: order_id order_id
+SELECT o.id AS order_id FROM orders o
+WHERE o.state = 'pending_payment' AND o.expires_at < now() AND o.cash_minor > 0
+  AND NOT EXISTS (SELECT FROM payment p
+                  WHERE p.order_id = o.id AND p.state IN ('created', 'pending') AND p.requested_at IS NOT NULL)
+ORDER BY o.expires_at
+LIMIT :most;
+
+-- Orders whose time to pay is over and whose payment the gateway knows of.
+-- name: payment_expired_requested(most int8) :many
+-- returns: id payment_id, order_id order_id, number int8, amount_minor int8, currency text, intent_id text?
+SELECT p.id, p.order_id, o.number, p.amount_minor, p.currency, p.intent_id
+FROM orders o
+JOIN payment p ON p.order_id = o.id AND p.state IN ('created', 'pending') AND p.requested_at IS NOT NULL
+WHERE o.state = 'pending_payment' AND o.expires_at < now()
+ORDER BY o.expires_at
+LIMIT :most;
+
+-- An answer is stored under this key: nothing may be done before it is replayed.
+-- name: payment_key_known(owner_id user_id, key text) :one
+-- returns: known bool
+SELECT EXISTS (SELECT FROM idempotency WHERE owner_id = :owner_id AND key = :key) AS known;
+
+-- The payment of an order as its customer or staff sees it.
+-- name: payment_show_body(order_id order_id, customer_id user_id?) :one
+-- returns: body json, id payment_id?, state text?, intent_id text?
+SELECT json_build_object(
+           'order_id', wire_id('ord', o.id), 'order_state', o.state,
+           'payment', CASE WHEN p.id IS NOT NULL THEN json_build_object(
+               'id', wire_id('pay', p.id), 'attempt', p.attempt, 'state', p.state, 'amount_minor', p.amount_minor,
+               'refunded_minor', p.refunded_minor, 'currency', p.currency, 'failure', p.failure,
+               'redirect_url', CASE WHEN o.state = 'pending_payment' AND p.state = 'pending' THEN p.redirect_url END,
+               'created_at', p.created_at) END,
+           'redirect_url', CASE WHEN o.state = 'pending_payment' AND p.state = 'pending' THEN p.redirect_url END,
+           'expires_at', CASE WHEN o.state = 'pending_payment' THEN o.expires_at END) AS body,
+       p.id, p.state, p.intent_id
+FROM orders o
+LEFT JOIN LATERAL (SELECT * FROM payment WHERE order_id = o.id ORDER BY attempt DESC LIMIT 1) p ON true
+WHERE o.id = :order_id AND (:customer_id::uuid IS NULL OR o.customer_id = :customer_id);
+
+-- ---- refunds ----
+
+-- The money that an order took: its succeeded attempt with something left to refund first.
+-- name: payment_lock_succeeded(order_id order_id) :one
+-- returns: id payment_id, amount_minor int8, refunded_minor int8
+SELECT id, amount_minor, refunded_minor FROM payment
+WHERE order_id = :order_id AND state = 'succeeded'
+ORDER BY amount_minor - refunded_minor DESC, attempt LIMIT 1
+FOR UPDATE;
+
+-- name: refund_points_given(order_id order_id) :one
+-- returns: points int8
+SELECT coalesce(sum(points), 0)::int8 AS points FROM refund WHERE order_id = :order_id AND state <> 'failed';
+
+-- name: refund_insert(id refund_id, order_id order_id, payment_id uuid?, amount_minor int8, points int8, currency text, state text,
+-- reason text, actor_id uuid?) :exec
+WITH counted AS (
+    UPDATE payment SET refunded_minor = refunded_minor + :amount_minor, updated_at = now() WHERE id = :payment_id
+)
+INSERT INTO refund (id, order_id, payment_id, amount_minor, points, currency, state, reason, actor_id)
+VALUES (:id, :order_id, :payment_id, :amount_minor, :points, :currency, :state, :reason, :actor_id);
+
+-- name: refund_show(id refund_id) :one
+-- returns: order_id order_id, payment_id uuid?, amount_minor int8, points int8, currency text, state text, gateway_id text?,
+-- intent_id text?
+SELECT r.order_id, r.payment_id, r.amount_minor, r.points, r.currency, r.state, r.gateway_id, p.intent_id
+FROM refund r LEFT JOIN payment p ON p.id = r.payment_id
+WHERE r.id = :id;
+
+-- name: refund_lock(id refund_id) :one
+-- returns: state text
+SELECT state FROM refund WHERE id = :id FOR UPDATE;
+
+-- name: refund_state_set(id refund_id, state text, gateway_id text?, response jsonb?) :exec
+UPDATE refund
+SET state = :state, gateway_id = coalesce(:gateway_id, gateway_id), response = coalesce(:response, response), updated_at = now()
+WHERE id = :id;
+
+-- A refund that came to nothing: its amount may be refunded again.
+-- name: payment_refund_undo(id uuid, amount_minor int8) :exec
+UPDATE payment SET refunded_minor = refunded_minor - :amount_minor, updated_at = now() WHERE id = :id;
+
+-- Refunds that the gateway has accepted and not finished.
+-- name: refund_pending_list(after_s int8, most int8) :many
+-- returns: id refund_id, gateway_id text
+SELECT id, gateway_id FROM refund
+WHERE state = 'requested' AND gateway_id IS NOT NULL AND updated_at < now() - make_interval(secs => :after_s::int8)
+ORDER BY created_at LIMIT :most;
+
+-- name: refund_show_body(id refund_id) :one
+-- returns: body json
+SELECT json_build_object('id', wire_id('ref', r.id), 'state', r.state, 'amount_minor', r.amount_minor, 'points', r.points,
+                         'currency', r.currency, 'reason', r.reason, 'created_at', r.created_at) AS body
+FROM refund r WHERE r.id = :id;
+
+-- name: refund_list_body(order_id order_id, customer_id user_id?) :one
+-- returns: body json
+SELECT json_build_object('items', coalesce((
+           SELECT json_agg(json_build_object('id', wire_id('ref', r.id), 'state', r.state, 'amount_minor', r.amount_minor,
+                           'points', r.points, 'currency', r.currency, 'reason', r.reason, 'created_at', r.created_at)
+                           ORDER BY r.id)
+           FROM refund r WHERE r.order_id = o.id), '[]')) AS body
+FROM orders o
+WHERE o.id = :order_id AND (:customer_id::uuid IS NULL OR o.customer_id = :customer_id);
+
+-- name: refund_order_was_confirmed(order_id order_id) :one
+-- returns: was bool
+SELECT EXISTS (SELECT FROM order_event WHERE order_id = :order_id AND to_state = 'confirmed') AS was;
+
+-- ---- webhooks ----
+
+-- No row affected: the event was stored before.
+-- name: payment_webhook_insert(id webhook_id, provider text, event_id text, type text, body text) :exec
+INSERT INTO webhook (id, provider, event_id, type, body) VALUES (:id, :provider, :event_id, :type, :body)
+ON CONFLICT (provider, event_id) DO NOTHING;
+
+-- name: payment_webhook_lock(id webhook_id) :one
+-- returns: provider text, event_id text, type text, body text, state text
+SELECT provider, event_id, type, body, state FROM webhook WHERE id = :id FOR UPDATE;
+
+-- name: payment_webhook_state_set(id webhook_id, state text, detail text?) :exec
+UPDATE webhook SET state = :state, detail = :detail, processed_at = now() WHERE id = :id;
+
+-- At most so many refusals a minute are kept; the rest is only counted in the log.
+-- name: payment_webhook_refusal_insert(id uuid, provider text, reason text, body_sha256 bytea, body_bytes int4, most_per_minute int8) :exec
+INSERT INTO webhook_refusal (id, provider, reason, body_sha256, body_bytes)
+SELECT :id, :provider, :reason, :body_sha256, :body_bytes
+WHERE (SELECT count(*) FROM (SELECT FROM webhook_refusal WHERE received_at > now() - interval '1 minute'
+                             LIMIT :most_per_minute) recent) < :most_per_minute;
+
+-- name: payment_webhook_forget(days int4) :exec
+DELETE FROM webhook WHERE received_at < now() - make_interval(days => :days::int4) AND state <> 'received';
+
+-- name: payment_webhook_refusal_forget(days int4) :exec
+DELETE FROM webhook_refusal WHERE received_at < now() - make_interval(days => :days::int4);

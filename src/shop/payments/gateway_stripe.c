@@ -1,0 +1,228 @@
+/* The adapter for Stripe's REST API (https://docs.stripe.com/api): the same code for Stripe and for the
+ * sandbox, which differ by address and key. */
+#include "shop/payments/gateway_stripe.h"
+
+#include "base/check.h"
+#include "base/config.h"
+#include "base/log.h"
+#include "http/client.h"
+
+#include <stdio.h>
+
+#define FORM_MAX ((size_t)16 * 1024)
+
+static struct http_partner *partner;
+
+static const char *const headers[] = {"Stripe-Version: 2024-06-20", NULL};
+
+static enum error_code start(struct error *error)
+{
+    static char authorization[512];
+    int len = snprintf(authorization, sizeof authorization, "Bearer %s", config()->stripe_key);
+    if (len < 0 || (size_t)len >= sizeof authorization)
+        return error_set(error, ERR_VALIDATION, "CATHAY_STRIPE_KEY is too long");
+    partner = http_partner_new("stripe", config()->stripe_url, authorization, config()->partner_timeout_ms);
+    return ERR_OK;
+}
+
+static void stop(void)
+{
+    http_partner_free(partner);
+    partner = NULL;
+}
+
+/* What an error object means for the shop. Its message may quote parameters, so only its code goes on. */
+static enum error_code refusal(const struct http_answer *answer, json_t *root, struct error *error)
+{
+    json_t *object = json_object_get(root, "error");
+    const char *code = json_string_value(json_object_get(object, "code"));
+    const char *type = json_string_value(json_object_get(object, "type"));
+    static const char *const states[] = {"payment_intent_unexpected_state", "charge_already_refunded",
+                                         "charge_disputed", "refund_disputed_payment", NULL};
+    enum error_code meaning = ERR_PARTNER;
+    if (answer->status == 404)
+        meaning = ERR_NOT_FOUND;
+    for (size_t i = 0; code && states[i]; i++)
+        if (strcmp(states[i], code) == 0)
+            meaning = ERR_CONFLICT;
+    log_write(LOG_WARN, "gateway refused", "\"status\":%d,\"type\":\"%.40s\",\"code\":\"%.60s\"",
+              answer->status, type ? type : "", code ? code : "");
+    return error_set(error, meaning, "the payment gateway answered %d %.60s", answer->status,
+                     code   ? code
+                     : type ? type
+                            : "");
+}
+
+/* The answer's object; the caller frees it. */
+static enum error_code call(struct pg *db, struct arena *arena, const char *method, struct str path,
+                            struct buf *form, struct str idempotency_key, json_t **object,
+                            struct error *error)
+{
+    CHECK(partner);
+    struct http_call request = {
+        .method = str_from(method), .path = path, .headers = headers, .idempotency_key = idempotency_key};
+    if (form) {
+        CHECK(!form->overflow);
+        request.content_type = STR("application/x-www-form-urlencoded");
+        request.body = buf_str(form);
+    }
+    struct http_answer answer;
+    enum error_code code = http_partner_call(partner, db, &request, arena, &answer, error);
+    if (code)
+        return code;
+    json_t *root = json_loadb(answer.body.ptr, answer.body.len, JSON_REJECT_DUPLICATES, NULL);
+    if (answer.status >= 300) {
+        code = refusal(&answer, root, error);
+        json_decref(root);
+        return code;
+    }
+    if (!json_is_object(root)) {
+        json_decref(root);
+        return error_set(error, ERR_PARTNER, "the payment gateway's answer cannot be read");
+    }
+    *object = root;
+    return ERR_OK;
+}
+
+/* Identifiers come from the gateway; what does not look like one never becomes part of a path. */
+static bool id_is_plain(struct str id)
+{
+    for (size_t i = 0; i < id.len; i++) {
+        char c = id.ptr[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'))
+            return false;
+    }
+    return id.len > 0 && id.len <= 128;
+}
+
+static enum error_code call_intent(struct pg *db, struct arena *arena, const char *method, struct str path,
+                                   struct buf *form, struct str key, struct gateway_intent *intent,
+                                   struct error *error)
+{
+    json_t *object;
+    enum error_code code = call(db, arena, method, path, form, key, &object, error);
+    if (code)
+        return code;
+    bool read = stripe_intent_read(arena, object, intent);
+    json_decref(object);
+    return read ? ERR_OK : error_set(error, ERR_PARTNER, "the payment gateway's intent cannot be read");
+}
+
+static enum error_code call_refund(struct pg *db, struct arena *arena, const char *method, struct str path,
+                                   struct buf *form, struct str key, struct gateway_refund *refund,
+                                   struct error *error)
+{
+    json_t *object;
+    enum error_code code = call(db, arena, method, path, form, key, &object, error);
+    if (code)
+        return code;
+    bool read = stripe_refund_read(arena, object, refund);
+    json_decref(object);
+    return read ? ERR_OK : error_set(error, ERR_PARTNER, "the payment gateway's refund cannot be read");
+}
+
+static enum error_code create_intent(struct pg *db, struct arena *arena,
+                                     const struct gateway_intent_request *request,
+                                     struct gateway_intent *intent, struct error *error)
+{
+    char key[ID_TEXT_MAX];
+    size_t len = payment_id_text(request->payment_id, key);
+    struct buf form = buf_new(FORM_MAX);
+    stripe_intent_form(&form, request, config()->stripe_payment_method);
+    enum error_code code = call_intent(db, arena, "POST", STR("/v1/payment_intents"), &form,
+                                       (struct str){key, len}, intent, error);
+    buf_free(&form);
+    return code;
+}
+
+static enum error_code retrieve_intent(struct pg *db, struct arena *arena, struct str intent_id,
+                                       struct gateway_intent *intent, struct error *error)
+{
+    if (!id_is_plain(intent_id))
+        return error_set(error, ERR_NOT_FOUND, "that is no intent");
+    struct str path = arena_printf(arena, "/v1/payment_intents/%.*s", STR_ARG(intent_id));
+    return call_intent(db, arena, "GET", path, NULL, STR_NONE, intent, error);
+}
+
+static enum error_code cancel_intent(struct pg *db, struct arena *arena, struct str intent_id,
+                                     struct gateway_intent *intent, struct error *error)
+{
+    if (!id_is_plain(intent_id))
+        return error_set(error, ERR_NOT_FOUND, "that is no intent");
+    struct buf form = buf_new(FORM_MAX);
+    BUF_LITERAL(&form, "cancellation_reason=abandoned");
+    struct str path = arena_printf(arena, "/v1/payment_intents/%.*s/cancel", STR_ARG(intent_id));
+    struct str key = arena_printf(arena, "cancel_%.*s", STR_ARG(intent_id));
+    enum error_code code = call_intent(db, arena, "POST", path, &form, key, intent, error);
+    buf_free(&form);
+    return code;
+}
+
+static enum error_code create_refund(struct pg *db, struct arena *arena,
+                                     const struct gateway_refund_request *request,
+                                     struct gateway_refund *refund, struct error *error)
+{
+    char key[ID_TEXT_MAX];
+    size_t len = refund_id_text(request->refund_id, key);
+    struct buf form = buf_new(FORM_MAX);
+    stripe_refund_form(&form, request);
+    enum error_code code =
+        call_refund(db, arena, "POST", STR("/v1/refunds"), &form, (struct str){key, len}, refund, error);
+    buf_free(&form);
+    return code;
+}
+
+static enum error_code retrieve_refund(struct pg *db, struct arena *arena, struct str gateway_id,
+                                       struct gateway_refund *refund, struct error *error)
+{
+    if (!id_is_plain(gateway_id))
+        return error_set(error, ERR_NOT_FOUND, "that is no refund");
+    struct str path = arena_printf(arena, "/v1/refunds/%.*s", STR_ARG(gateway_id));
+    return call_refund(db, arena, "GET", path, NULL, STR_NONE, refund, error);
+}
+
+static enum error_code find_refund(struct pg *db, struct arena *arena, struct str intent_id,
+                                   struct refund_id refund_id, struct gateway_refund *refund,
+                                   struct error *error)
+{
+    if (!id_is_plain(intent_id))
+        return error_set(error, ERR_NOT_FOUND, "that is no intent");
+    struct str path = arena_printf(arena, "/v1/refunds?limit=100&payment_intent=%.*s", STR_ARG(intent_id));
+    json_t *list;
+    enum error_code code = call(db, arena, "GET", path, NULL, STR_NONE, &list, error);
+    if (code)
+        return code;
+    bool found = false;
+    size_t at;
+    json_t *object;
+    json_array_foreach(json_object_get(list, "data"), at, object)
+    {
+        found = stripe_refund_read(arena, object, refund) && refund_id_equal(refund->refund_id, refund_id);
+        if (found)
+            break;
+    }
+    json_decref(list);
+    return found ? ERR_OK : error_set(error, ERR_NOT_FOUND, "the gateway does not know this refund");
+}
+
+static enum error_code verify_webhook(struct str signature, struct str body, int64_t now_us,
+                                      struct error *error)
+{
+    return stripe_signature_check(signature, body, str_from(config()->stripe_webhook_secret), now_us, error);
+}
+
+const struct gateway gateway_stripe = {
+    .version = GATEWAY_VERSION,
+    .provider = "stripe",
+    .signature_header = "stripe-signature",
+    .start = start,
+    .stop = stop,
+    .create_intent = create_intent,
+    .retrieve_intent = retrieve_intent,
+    .cancel_intent = cancel_intent,
+    .create_refund = create_refund,
+    .retrieve_refund = retrieve_refund,
+    .find_refund = find_refund,
+    .verify_webhook = verify_webhook,
+    .parse_event = stripe_event_parse,
+};

@@ -1,0 +1,29 @@
+/* Inside of the Stripe adapter: reading its JSON and its signatures. Pure functions, nothing blocks. */
+#ifndef CATHAY_SHOP_PAYMENTS_GATEWAY_STRIPE_H
+#define CATHAY_SHOP_PAYMENTS_GATEWAY_STRIPE_H
+
+#include "base/buf.h"
+#include "shop/payments/gateway.h"
+
+#include <jansson.h>
+
+#define STRIPE_TOLERANCE_S 300
+#define STRIPE_SIGNATURES_MAX 16
+
+/* Stripe-Signature: t=<seconds>,v1=<hex>,v1=<hex>… over "<seconds>.<body>"
+ * (https://docs.stripe.com/webhooks). Any of the v1 may fit; other schemes are passed over. ERR_SIGNATURE. */
+enum error_code stripe_signature_check(struct str header, struct str body, struct str secret, int64_t now_us,
+                                       struct error *error);
+
+/* False where a member that the shop needs is missing or of another type. */
+bool stripe_intent_read(struct arena *arena, json_t *object, struct gateway_intent *intent);
+bool stripe_refund_read(struct arena *arena, json_t *object, struct gateway_refund *refund);
+enum error_code stripe_event_parse(struct arena *arena, struct str body, struct gateway_event *event,
+                                   struct error *error);
+
+/* The form of a PaymentIntent that sends the shopper to the hosted page of a redirect method. */
+void stripe_intent_form(struct buf *form, const struct gateway_intent_request *request,
+                        const char *method_type);
+void stripe_refund_form(struct buf *form, const struct gateway_refund_request *request);
+
+#endif

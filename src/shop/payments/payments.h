@@ -1,0 +1,54 @@
+/* Payments: attempts to pay an order through the gateway, webhooks, refunds. Owns payment, refund, and the
+ * webhooks of the gateway. A payment is bound to the frozen amount of its order; the gateway is never called
+ * with a transaction open.
+ *
+ * New orders get their first payment from the checkout engine (payment_insert_batch of payments.sql).
+ * Whatever news of a payment comes, by webhook, by asking, once or twenty times, goes through
+ * payment_finalise.
+ *
+ * Functions that say "in a transaction" need one open. All block. Locks: order, payment, refund, then what
+ * orders.h says. */
+#ifndef CATHAY_SHOP_PAYMENTS_PAYMENTS_H
+#define CATHAY_SHOP_PAYMENTS_PAYMENTS_H
+
+#include "shop/orders/orders.h"
+#include "shop/payments/gateway.h"
+
+enum payment_finding {
+    PAYMENT_UNCHANGED, /* nothing new: known already, overtaken, or still open */
+    PAYMENT_CHANGED,
+    PAYMENT_MISMATCHED, /* not what the shop asked for: nothing was altered */
+    PAYMENT_UNKNOWN     /* no payment of this shop */
+};
+
+/* In a transaction: what the gateway says about an intent becomes true here, once.
+ *
+ * Success: the payment is succeeded and its order confirmed. Where the order has failed or expired meanwhile,
+ * it is begun anew and confirmed if stock and points are still there and it was placed at most late_payment_s
+ * ago; where that cannot be, where it was cancelled, or where another attempt has paid it, the money is
+ * refunded. Failure, cancellation: the payment is failed or cancelled; if it is the newest attempt of an
+ * order that waits, stock and points are given back. After a success nothing of this happens.
+ *
+ * `why`: a sentence about the finding. */
+enum error_code payment_finalise(struct pg *db, struct arena *arena, const struct gateway_intent *intent,
+                                 enum payment_finding *finding, const char **why);
+
+/* In a transaction, with the order locked: gives back all that it took and has not given back yet: the cash
+ * through the gateway (by a task), redeemed points at once; points that it earned are taken back, what was
+ * not shipped is free again, and the order becomes refunded. ERR_CONFLICT: there is nothing left to give
+ * back; ERR_TRANSITION: it was never paid. */
+enum error_code refund_order(struct pg *db, struct arena *arena, struct order *order, struct str reason,
+                             const struct order_cause *cause, struct refund_id *refund_id);
+
+/* In a transaction, with order and payment locked: asks for `amount_minor` of a succeeded payment to be sent
+ * back. */
+enum error_code refund_cash(struct pg *db, struct arena *arena, const struct order *order,
+                            struct payment_id payment_id, int64_t amount_minor, int64_t points,
+                            struct str reason, struct uuid actor_id, struct refund_id *refund_id);
+
+/* In a transaction: what the gateway says about a refund. As payment_finalise. */
+enum error_code refund_finalise(struct pg *db, struct arena *arena, struct refund_id refund_id,
+                                const struct gateway_refund *gateway, enum payment_finding *finding,
+                                const char **why);
+
+#endif

@@ -1,0 +1,48 @@
+/* Shared by the files of this module only. */
+#ifndef CATHAY_SHOP_PAYMENTS_PAYMENTS_INTERNAL_H
+#define CATHAY_SHOP_PAYMENTS_PAYMENTS_INTERNAL_H
+
+#include "shop/payments/payments.h"
+#include "work/work.h"
+
+/* How long webhooks are kept, and how many refusals of one minute. */
+#define WEBHOOK_KEPT_DAYS 45
+#define WEBHOOK_REFUSALS_PER_MINUTE 200
+
+/* An attempt that the gateway knows of or may know of. */
+struct payment_attempt {
+    struct payment_id id;
+    struct order_id order_id;
+    int64_t order_number;
+    struct money amount;
+    struct str intent_id; /* absent: the gateway was asked, its answer was lost */
+};
+
+/* Outside of transactions: the intent as it is at the gateway; where its answer was lost, the same question
+ * again makes the same intent, and it is noted. */
+enum error_code payment_ask(struct pg *db, struct arena *arena, const struct payment_attempt *attempt,
+                            struct gateway_intent *intent, struct error *error);
+/* Outside of transactions: cancels the intent at the gateway, unless it has succeeded, and makes what it is
+ * now true here. */
+enum error_code payment_resolve(struct pg *db, struct arena *arena, const struct payment_attempt *attempt,
+                                struct error *error);
+/* A transaction around payment_finalise. */
+enum error_code payment_finalise_now(struct pg *db, struct arena *arena, const struct gateway_intent *intent,
+                                     enum payment_finding *finding, const char **why);
+
+/* Where the shopper comes back to. */
+struct str payment_return_url(struct arena *arena, struct order_id order_id);
+
+/* In a transaction: an event of this module about an order. */
+enum error_code payment_event(struct pg *db, struct arena *arena, const char *type, const struct order *order,
+                              const char *id_name, struct str id, int64_t amount_minor, int64_t points);
+
+extern const struct task_definition payment_tasks[];
+extern const struct schedule_definition payment_schedules[];
+extern const struct invariant payment_invariants[];
+
+/* Tasks, by file. */
+task_fn payment_webhook_process, payment_sweep, payment_expire, payment_close, payment_refund_send,
+    payment_forget;
+
+#endif
