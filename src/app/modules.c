@@ -5,6 +5,7 @@
 #include "shop/checkout/checkout_module.h"
 #include "shop/inventory/inventory_module.h"
 #include "shop/loyalty/loyalty_module.h"
+#include "shop/notify/notify_module.h"
 #include "shop/orders/orders_module.h"
 #include "shop/payments/payments_module.h"
 #include "shop/pricing/pricing_module.h"
@@ -24,6 +25,7 @@ const struct module *const modules[] = {
     &payments_module,
     &shipping_module,
     &checkout_module,
+    &notify_module,
     NULL,
 };
 /* clang-format on */

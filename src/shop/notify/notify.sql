@@ -1,0 +1,39 @@
+-- The mail of an event; at most one for each template.
+-- name: mail_insert(id mail_id, event_id event_id, template text, user_id user_id, order_id order_id, message_id text) :exec
+INSERT INTO mail (id, event_id, template, user_id, order_id, message_id)
+VALUES (:id, :event_id, :template, :user_id, :order_id, :message_id)
+ON CONFLICT (event_id, template) DO NOTHING;
+
+-- name: mail_show(event_id event_id, template text) :one
+-- returns: id mail_id, state text, message_id text
+SELECT id, state, message_id FROM mail WHERE event_id = :event_id AND template = :template;
+
+-- name: mail_sent(id mail_id) :exec
+UPDATE mail SET state = 'sent', sent_at = now() WHERE id = :id AND state = 'created';
+
+-- What mails say of an order.
+-- name: mail_order(order_id order_id) :one
+-- returns: number int8, customer_id user_id, name text, email text, currency text, total_minor int8, points int8,
+-- points_value_minor int8, cash_minor int8, earn_points int8, address json, refunded_minor int8, refunded_points int8
+SELECT o.number, o.customer_id, u.name, u.email, o.currency, o.total_minor, o.points, o.points_value_minor, o.cash_minor,
+       o.earn_points, o.address::json AS address, r.refunded_minor, r.refunded_points
+FROM orders o
+JOIN users u ON u.id = o.customer_id
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(amount_minor), 0)::int8 AS refunded_minor, coalesce(sum(points), 0)::int8 AS refunded_points
+    FROM refund WHERE order_id = o.id AND state <> 'failed'
+) r
+WHERE o.id = :order_id;
+
+-- name: mail_lines(order_id order_id) :many
+-- returns: title text, quantity int4, total_minor int8
+SELECT title, quantity, total_minor FROM order_line WHERE order_id = :order_id ORDER BY line_no;
+
+-- Parcels that have left.
+-- name: mail_parcels(order_id order_id) :many
+-- returns: carrier text, tracking_code text, tracking_url text, state text
+SELECT coalesce(carrier, '') AS carrier, coalesce(tracking_code, '') AS tracking_code, coalesce(tracking_url, '') AS tracking_url,
+       replace(state, '_', ' ') AS state
+FROM shipment
+WHERE order_id = :order_id AND tracking_code IS NOT NULL AND state NOT IN ('created', 'labelled', 'unknown', 'pre_transit', 'cancelled')
+ORDER BY fulfilment_no;

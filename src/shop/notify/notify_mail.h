@@ -1,0 +1,21 @@
+/* What mails say of an order: from its rows to a template's scope, and from there to a message. */
+#ifndef CATHAY_SHOP_NOTIFY_NOTIFY_MAIL_H
+#define CATHAY_SHOP_NOTIFY_NOTIFY_MAIL_H
+
+#include "notify_sql.h"
+#include "shop/notify/mail_message.h"
+#include "shop/notify/mail_template.h"
+
+struct order_mail {
+    struct order_id order_id;
+    struct mail_order_row order;
+    struct mail_lines_rows lines;
+    struct mail_parcels_rows parcels;
+    struct str reason; /* why the order came into its state; may be absent */
+};
+
+/* Pure: subject, text and HTML in the arena. A template that asks for what is not there is a bug (CHECK). */
+void order_mail_fill(struct arena *arena, const struct order_mail *mail, const struct mail_template *template,
+                     struct mail_message *message);
+
+#endif
