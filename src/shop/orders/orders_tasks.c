@@ -1,5 +1,5 @@
-/* What happens to orders by itself: orders without cash are confirmed. Unpaid ones expire by payments_tasks.c, which asks
- * the gateway first. */
+/* What happens to orders by itself: orders without cash are confirmed. Unpaid ones expire by
+ * payments_tasks.c, which asks the gateway first. */
 #include "shop/orders/orders.h"
 #include "shop/orders/orders_internal.h"
 
