@@ -22,7 +22,7 @@ enum error_code cursor_decode(struct str cursor, void *position, size_t bytes, s
                           sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0 ||
         len != bytes) {
         error_field_add(error, "cursor", "is not a cursor of this list");
-        return error_set(error, ERR_VALIDATION, "The cursor is not one that this list gave");
+        return error_set(error, ERR_BAD_REQUEST, "The cursor is not one that this list gave");
     }
     memcpy(position, decoded, bytes);
     return ERR_OK;

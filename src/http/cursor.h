@@ -11,7 +11,7 @@
 
 /* Text in the arena. */
 struct str cursor_encode(struct arena *arena, const void *position, size_t bytes);
-/* ERR_VALIDATION with the field "cursor" where the text is not a cursor of that size. */
+/* ERR_BAD_REQUEST with the field "cursor" where the text is not a cursor of that size. */
 enum error_code cursor_decode(struct str cursor, void *position, size_t bytes, struct error *error);
 
 #endif

@@ -53,7 +53,7 @@ enum error_code order_place_handle(struct request *req, const struct api_order_p
     if (body->has_cart_id != body->has_cart_version) {
         error_field_add(&req->error, body->has_cart_id ? "cart_version" : "cart_id",
                         "is needed beside the other");
-        return error_set(&req->error, ERR_VALIDATION, "cart_id and cart_version go together");
+        return error_set(&req->error, ERR_BAD_REQUEST, "cart_id and cart_version go together");
     }
     struct checkout_command *command = ARENA_NEW(req->arena, struct checkout_command);
     struct checkout_order *order = &command->order;

@@ -118,7 +118,7 @@ static enum error_code create_policy(struct request *req, void *context)
             char field[32];
             snprintf(field, sizeof field, "rates[%zu].currency", i);
             error_field_add(&req->error, field, "stands twice");
-            return error_set(&req->error, ERR_VALIDATION, "Each currency has one rate");
+            return error_set(&req->error, ERR_BAD_REQUEST, "Each currency has one rate");
         }
     }
     return code ? code : respond_json(req, 201, arena_printf(req->arena, "{\"version\":%d}", policy.version));
@@ -175,7 +175,7 @@ enum error_code loyalty_adjustment_create_handle(struct request *req,
 {
     if (in->body.points == 0) {
         error_field_add(&req->error, "points", "must not be 0");
-        return error_set(&req->error, ERR_VALIDATION, "An adjustment of 0 points moves nothing");
+        return error_set(&req->error, ERR_BAD_REQUEST, "An adjustment of 0 points moves nothing");
     }
     struct api_loyalty_adjustment_create copy = *in;
     return request_transaction(req, adjust, &copy);
