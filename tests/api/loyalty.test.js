@@ -1,7 +1,7 @@
 'use strict';
 const { test } = require('node:test');
 const assert = require('node:assert');
-const { shop, poll, makePerson } = require('../harness');
+const { shop, poll, sleep, makePerson } = require('../harness');
 const { goods, customer, orderOf, givePoints } = require('../harness/goods');
 
 const env = shop();
@@ -59,7 +59,10 @@ test('LOY-6 an adjustment of nothing, of nobody, or by support is refused', asyn
 test('LOY-7 the statement is paged, newest first, and staff see the same', async () => {
   const buyer = await customer(env);
   const support = await makePerson(env, 'support');
-  for (let i = 1; i <= 7; i++) await givePoints(env, buyer.uuid, i * 100);
+  for (let i = 1; i <= 7; i++) {
+    await givePoints(env, buyer.uuid, i * 100);
+    await sleep(2); // their ids are ordered by the millisecond
+  }
   const all = (await buyer.api.call('loyalty_statement_list', { query: { limit: 100 }, expect: 200 })).body.items;
   assert.deepStrictEqual(all.map(({ points }) => points), [700, 600, 500, 400, 300, 200, 100]);
   const paged = [];
