@@ -2,6 +2,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 
 TREES = {
@@ -42,11 +43,16 @@ def build(project, kind, log, progress=None, jobs=None, run=None):
     def plain(command, on_line):
         with open(log, 'ab') as file:
             process = subprocess.Popen(command, cwd=project, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                       stderr=subprocess.STDOUT)
-            for text in process.stdout:
-                file.write(text)
-                on_line(text.decode(errors='replace'))
-            return process.wait()
+                                       stderr=subprocess.STDOUT, start_new_session=True)
+            try:
+                for text in process.stdout:
+                    file.write(text)
+                    on_line(text.decode(errors='replace'))
+                return process.wait()
+            except BaseException:
+                os.killpg(process.pid, signal.SIGTERM)
+                process.wait()
+                raise
 
     runner = run or plain
 

@@ -264,7 +264,8 @@ class Shop:
         if self.redis and self.redis.process.poll() is not None:
             raise Stop(f'Redis has ended; see {relative(self.redis.log)}. ./run starts it again; it holds nothing that PostgreSQL has not.')
         if self.process and self.process.poll() is not None:
-            raise Stop(f'The shop has ended with {self.process.returncode} ({services.log_tail(self.log)}); see {relative(self.log)}.')
+            raise Stop(f'The shop has ended with {self.process.returncode} ({services.log_tail(self.log)}); see {relative(self.log)}. '
+                       './run starts it again; no order that was acknowledged is lost.')
 
     def watch(self):
         while True:

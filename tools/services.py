@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -90,15 +91,15 @@ def wait_exit(process, timeout_s):
         return False
 
 
-def log_tail(path, lines=1):
-    """The last telling lines of a log, for messages."""
+def log_tail(path):
+    """The last telling line of a log, for messages: what a program said in words, not its log of events."""
     try:
         with open(path, errors='replace') as file:
-            kept = [line.strip() for line in file if line.strip()]
+            lines = [line.strip() for line in file if line.strip() and not line.startswith('{')]
     except OSError:
-        return ''
-    telling = [line for line in kept if 'FATAL' in line or 'PANIC' in line or 'ERROR' in line or '# ' in line]
-    return ' / '.join((telling or kept)[-lines:])
+        return 'it said nothing'
+    telling = [line for line in lines if re.search(r'\b(FATAL|PANIC|ERROR)\b', line)] or lines
+    return re.sub(r'^.*\b(FATAL|PANIC|ERROR): +', '', telling[-1]) if telling else 'it said nothing'
 
 
 class Postgres:
