@@ -94,16 +94,14 @@ def near_port(wanted):
 
 def fresh():
     """Removes what the shop has stored; logs, builds and the lock stay."""
+    elsewhere = os.path.realpath(os.path.join(VAR, 'postgresql', 'pg'))
+    if elsewhere.startswith('/var/tmp/cathay-'):
+        shutil.rmtree(elsewhere)
     for name in os.listdir(VAR):
         path = os.path.join(VAR, name)
         if name in ('log', 'test', 'run.lock'):
             continue
-        if os.path.islink(path):
-            target = os.path.realpath(path)
-            os.unlink(path)
-            if target.startswith('/var/tmp/cathay-'):
-                shutil.rmtree(target, ignore_errors=True)
-        elif os.path.isdir(path):
+        if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path)
         else:
             os.unlink(path)
