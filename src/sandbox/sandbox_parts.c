@@ -1,4 +1,6 @@
 #include "sandbox/carrier.h"
 #include "sandbox/gateway.h"
+#include "sandbox/mailbox.h"
 
-const struct sandbox_part *const sandbox_parts[] = {&sandbox_gateway, &sandbox_carrier, NULL};
+const struct sandbox_part *const sandbox_parts[] = {&sandbox_gateway, &sandbox_carrier, &sandbox_mailbox,
+                                                    NULL};
