@@ -11,6 +11,11 @@ function namedQuery(file, name) {
   return text.split(/^-- name: /m).find((part) => part.startsWith(`${name}(`)).replace(/^.*\n/, '');
 }
 
+/** Brings a product's listing up to what its rows say; `db` is a pool or a connection. */
+function relist(db, product) {
+  return db.query(namedQuery('src/shop/catalog/listing.sql', 'listing_refresh').replace(/(?<!:):product_ids/g, '$1::uuid[]'), [[product]]);
+}
+
 /**
  * A vendor with one published product of `variants` variants at `locations` places, each with `onHand` pieces at
  * `priceMinor` HKD. Returns {vendor, product, locations, variants: [{id, wire, priceMinor}]}.
@@ -39,7 +44,7 @@ async function goods(env, { variants = 1, onHand = 100, priceMinor = 10000, loca
       await client.query(`INSERT INTO movement (id, variant_id, location_id, quantity, reason)
         SELECT gen_random_uuid(), v, l, $3, 'receipt' FROM unnest($1::uuid[]) v, unnest($2::uuid[]) l`, [ids, made.locations, onHand]);
     }
-    await client.query(namedQuery('src/shop/catalog/listing.sql', 'listing_refresh').replace(/(?<!:):product_ids/g, '$1::uuid[]'), [[made.product]]);
+    await relist(client, made.product);
     await client.query('COMMIT');
   } catch (error) {
     await client.query('ROLLBACK');
@@ -77,4 +82,4 @@ function orderOf(lines, more = {}) {
   };
 }
 
-module.exports = { goods, givePoints, customer, orderOf, ADDRESS };
+module.exports = { goods, relist, givePoints, customer, orderOf, ADDRESS };

@@ -16,8 +16,8 @@ struct change {
     struct cart_view view;
 };
 
-/* Idempotency records of guests have no owner: whoever knows the key gets the answer, and with it the cart.
- */
+/* Idempotency records of guests are apart by address only, and many guests may share one: whoever knows the
+ * key there gets the answer, and with it the cart. */
 static enum error_code check_guest_key(struct request *req)
 {
     if (req->principal.role != ROLE_ANONYMOUS || !req->idempotency_key.ptr ||
