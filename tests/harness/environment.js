@@ -182,6 +182,7 @@ class Environment {
       argon2_memory_kib: 8,
       argon2_passes: 1,
       sandbox_parcel_step_ms: 0,
+      sandbox_webhook_retry_ms: 100,
       task_retry_base_s: 0,
       limit_scale_percent: 0,
       schedule_tick_ms: 200,
