@@ -435,6 +435,12 @@ def part_fault(run):
     run.node(node_files('tests/fault/*.test.js'), run.environment(TEST_PROGRAM='build/cathay'))
 
 
+def part_verify(run):
+    """every invariant broken by hand, and found"""
+    run.build('release')
+    run.node(node_files('tests/verify/*.test.js'), run.environment(TEST_PROGRAM='build/cathay'))
+
+
 def part_tour(run):
     """docs/tour.md, line by line"""
     run.build('release')
@@ -505,6 +511,7 @@ PARTS = {
     'contract': part_contract,
     'race': part_race,
     'fault': part_fault,
+    'verify': part_verify,
     'tour': part_tour,
     'browser': part_browser,
     'fuzz': part_fuzz,

@@ -152,8 +152,7 @@ class Environment {
         await prepareWith(['demo'], { ...first, database_url: url });
       });
     }
-    this.db = new Pool({ host: this.postgresSocket, user: 'cathay', database: this.database, max: 8, idleTimeoutMillis: 1000, allowExitOnIdle: true });
-    this.db.on('error', () => {}); // idle connections die with PostgreSQL; the next query says what matters
+    this.db = this.#pool(this.database);
     this.roles = new Map();
     this.clients = new Map();
     this.ports = { shop: await freePort(), sandbox: await freePort(), smtp: await freePort() };
@@ -266,8 +265,8 @@ class Environment {
   }
 
   /** `cathay verify`: what it found, as a list of {invariant, where, …} (empty is good). */
-  async violations() {
-    const { code, stdout, stderr } = await this.run('verify', '--json');
+  async violations(settings = {}) {
+    const { code, stdout, stderr } = await runProgram(['verify', '--json'], { ...this.settings, ...settings });
     let report;
     try {
       report = JSON.parse(stdout);
@@ -284,6 +283,33 @@ class Environment {
 
   async verify() {
     assert.deepStrictEqual(await this.violations(), [], 'cathay verify found violations');
+  }
+
+  /**
+   * Runs work on a copy of this shop's database, which nobody else may be connected to (stop the roles first), and drops it:
+   * work({query, violations}).
+   */
+  async inCopy(work) {
+    await this.db.end();
+    const copy = `${this.database}_copy`;
+    await withAdministrator(this.postgresSocket, (administrator) => administrator.query(`CREATE DATABASE ${copy} TEMPLATE ${this.database} OWNER cathay`));
+    this.db = this.#pool(this.database);
+    const db = this.#pool(copy);
+    try {
+      await work({
+        query: (text, values) => db.query(text, values),
+        violations: () => this.violations({ database_url: databaseUrl(this.postgresSocket, copy) }),
+      });
+    } finally {
+      await db.end();
+      await dropDatabase(this.postgresSocket, copy);
+    }
+  }
+
+  #pool(database) {
+    const pool = new Pool({ host: this.postgresSocket, user: 'cathay', database, max: 8, idleTimeoutMillis: 1000, allowExitOnIdle: true });
+    pool.on('error', () => {}); // idle connections die with PostgreSQL; the next query says what matters
+    return pool;
   }
 
   /** How many SQL statements this shop's database ran meanwhile. For an environment of roles ['serve'] (others poll). */
