@@ -11,6 +11,7 @@ int scheduler_command(int argc, char **argv);
 int tasks_command(int argc, char **argv);
 int verify_command(int argc, char **argv);
 int user_command(int argc, char **argv);
+int demo_command(int argc, char **argv);
 int config_command(int argc, char **argv);
 int serve_command(int argc, char **argv);
 int sandbox_command(int argc, char **argv);

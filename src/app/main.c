@@ -17,6 +17,7 @@ static const struct command {
     {"scheduler", scheduler_command, "periodic tasks"},
     {"sandbox", sandbox_command, "the partners for development: gateway, carrier, mailbox"},
     {"migrate", migrate_command, "bring the database to this program's schema"},
+    {"demo", demo_command, "fill an empty shop with products and people, and print their sign-ins"},
     {"verify", verify_command, "check every invariant of the data on a live database"},
     {"tasks", tasks_command, "see, retry and discard background tasks; pause schedules"},
     {"user", user_command, "make, list and block accounts; set a password"},
