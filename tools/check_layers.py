@@ -40,8 +40,10 @@ WORDS = {
     'inventory': ('stock', 'reservation', 'location', 'movement'),
     'pricing': ('price',),
     'loyalty': ('points', 'miles', 'ledger', 'transfer', 'policy'),
-    'notify': ('mail', 'template'),
+    'notify': ('mail', 'template', 'order_mail'),
     'orders': ('fulfilment',),
+    'payments': ('stripe', 'refund'),
+    'shipping': ('easypost', 'carrier', 'shipment', 'parcel'),
 }
 
 # SQL belongs into .sql files. These may speak of transactions and settings, make a schema before there is one, or are the

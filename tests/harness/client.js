@@ -66,13 +66,14 @@ class Client {
    *   key                    Idempotency-Key; made up where the operation requires one; null sends none
    *   expect                 status, or list of them, that the test asserts
    *   invalid                true: the request breaks the contract on purpose, and must be refused with 4xx
+   *   probe                  true: only asks whether one may; the request is not judged and does not count as a test of it
    * Resolves with {status, headers, body, text}.
    */
   async call(id, options = {}) {
     const { operation, url, headers, body } = this.#prepare(id, options);
     const agent = options.agent ?? this.agent;
     const answer = await exchange(url, { method: operation.method, headers, body, agent, timeoutMs: options.timeoutMs });
-    recordCoverage(id, answer.status);
+    if (!options.probe) recordCoverage(id, answer.status);
     this.#judge(operation, options, answer);
     if (options.expect !== undefined) {
       const wanted = [options.expect].flat();
@@ -113,6 +114,13 @@ class Client {
 
   #judge(operation, options, answer) {
     const { id } = operation;
+    if (!options.probe) this.#judgeRequest(operation, options, answer);
+    assert.deepStrictEqual(theContract().responseFaults(id, answer), [],
+      `${id}: the answer ${answer.status} is not as the contract says: ${answer.text.slice(0, 1000)}`);
+  }
+
+  #judgeRequest(operation, options, answer) {
+    const { id } = operation;
     const asIs = typeof options.body === 'string' || Buffer.isBuffer(options.body);
     const contentType = options.headers?.['content-type'] ?? options.contentType;
     let parsed = options.body;
@@ -140,8 +148,6 @@ class Client {
       assert.ok(expected || answer.body?.code !== 'validation_failed',
         `${id}: the server refuses what the contract allows: ${answer.text.slice(0, 1000)}`);
     }
-    assert.deepStrictEqual(theContract().responseFaults(id, answer), [],
-      `${id}: the answer ${answer.status} is not as the contract says: ${answer.text.slice(0, 1000)}`);
   }
 
   /** Opens an endless answer (Server-Sent Events). See EventStream. */

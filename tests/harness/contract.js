@@ -8,11 +8,24 @@ const Ajv2020 = require('ajv/dist/2020').default;
 const addFormats = require('ajv-formats').default;
 const YAML = require('yaml');
 
+const PREFIXES = Object.fromEntries([...fs.readFileSync(path.resolve(__dirname, '../../src/base/ids.def'), 'utf8')
+  .matchAll(/^ID_KIND\((\w+), "(\w+)"\)/gm)].map((match) => [match[1], match[2]]));
+
+/** x-id: order → the form of such an identifier, so that it is judged too. */
+function spellIds(node) {
+  if (Array.isArray(node)) node.forEach(spellIds);
+  else if (node && typeof node === 'object') {
+    if (typeof node['x-id'] === 'string') node.pattern ??= `^${PREFIXES[node['x-id']]}_[0-9a-f]{32}$`;
+    Object.values(node).forEach(spellIds);
+  }
+}
+
 const METHODS = ['get', 'put', 'post', 'delete', 'patch', 'head', 'options'];
 
 class Contract {
   constructor(file = path.resolve(__dirname, '../../api/openapi.yaml')) {
     this.document = YAML.parse(fs.readFileSync(file, 'utf8'));
+    spellIds(this.document);
     this.ajv = new Ajv2020({ strict: false, allErrors: true, validateFormats: true, logger: false });
     addFormats(this.ajv);
     this.ajv.addSchema({ $id: 'contract:api', ...this.document });
@@ -48,6 +61,18 @@ class Contract {
       here = where.reduce((node, key) => node[key], this.document);
     }
     return { value: here, at: where };
+  }
+
+  /** Follows the $refs of a schema. */
+  schemaOf(schema) {
+    return this.#resolve(schema, []).value;
+  }
+
+  /** The schema of an operation's JSON body, or undefined; and whether it has a body at all. */
+  bodyOf(id) {
+    const { value } = this.#resolve(this.operation(id).declared.requestBody, []);
+    const content = value?.content ?? {};
+    return { types: Object.keys(content), schema: content['application/json']?.schema };
   }
 
   operation(id) {
@@ -164,4 +189,4 @@ function headerOf(headers, name) {
   return key === undefined ? undefined : headers[key];
 }
 
-module.exports = { Contract };
+module.exports = { Contract, PREFIXES };

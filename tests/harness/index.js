@@ -13,6 +13,7 @@ const { Environment, poll, sleep, freePort, SECRETS, TOKEN_KEY } = require('./en
 const { Client, exchange, rawExchange, theContract } = require('./client');
 const { MailSink } = require('./mail');
 const people = require('./people');
+const { Sampler } = require('./sample');
 
 /**
  * The environment of a test file: started before its first test, stopped after its last. The object that is returned
@@ -31,4 +32,4 @@ function shop(options) {
   });
 }
 
-module.exports = { shop, Environment, Client, MailSink, poll, sleep, freePort, exchange, rawExchange, contract: theContract, SECRETS, TOKEN_KEY, ...people };
+module.exports = { shop, Environment, Client, MailSink, poll, sleep, freePort, exchange, rawExchange, contract: theContract, SECRETS, TOKEN_KEY, Sampler, ...people };
