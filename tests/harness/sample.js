@@ -81,10 +81,11 @@ class Sampler {
     const operation = this.contract.operation(id);
     const made = { path: {}, query: {}, headers: {} };
     for (const parameter of operation.parameters) {
-      if (!parameter.required && !this.#wanted(parameter.schema)) continue;
+      const ifMatch = parameter.name.toLowerCase() === 'if-match';
+      if (!parameter.required && !ifMatch && !this.#wanted(parameter.schema)) continue;
       const place = { path: made.path, query: made.query, header: made.headers }[parameter.in];
       if (parameter.in === 'header' && parameter.name === 'Idempotency-Key') continue;
-      place[parameter.name] = parameter.name.toLowerCase() === 'if-match' ? '"1"' : this.value(parameter.schema);
+      place[parameter.name] = ifMatch ? '"1"' : this.value(parameter.schema);
     }
     const { types, schema } = this.contract.bodyOf(id);
     if (schema) made.body = this.value(schema);
