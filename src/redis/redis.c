@@ -30,7 +30,8 @@ static bool copy_part(char *out, size_t size, struct str part)
 {
     if (part.len >= size || memchr(part.ptr ? part.ptr : "", '\0', part.len))
         return false;
-    memcpy(out, part.ptr, part.len);
+    if (part.ptr)
+        memcpy(out, part.ptr, part.len);
     out[part.len] = '\0';
     return true;
 }
@@ -47,7 +48,7 @@ static bool parse_number(struct str text, int64_t least, int64_t most, int *out)
 /* "user:password@" ahead of the host or path; password alone is ":password@". */
 static bool take_credentials(struct str *rest, struct redis_address *address)
 {
-    const char *at = memrchr(rest->ptr, '@', rest->len);
+    const char *at = rest->ptr ? memrchr(rest->ptr, '@', rest->len) : NULL;
     if (!at)
         return true;
     struct str password = {rest->ptr, (size_t)(at - rest->ptr)};
@@ -166,7 +167,7 @@ static void lost(struct redis *redis, const char *during)
 
 static struct timeval milliseconds(int ms)
 {
-    return (struct timeval){.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
+    return (struct timeval){.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000L};
 }
 
 static redisReply *call_connected(struct redis *redis, size_t count, const struct str *args)

@@ -2,6 +2,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -81,13 +82,86 @@ static void away(void **state)
     redis_free(redis);
 }
 
+/* With a server (TEST_REDIS_URL): what the others build on. */
+static struct redis *connect_or_skip(void)
+{
+    const char *url = getenv("TEST_REDIS_URL");
+    if (!url)
+        skip();
+    struct redis *redis = redis_new(url);
+    assert_true(redis_connected(redis));
+    assert_int_equal(redis_epoch(redis), 1);
+    return redis;
+}
+
+static void commands_and_scripts(void **state)
+{
+    (void)state;
+    struct redis *redis = connect_or_skip();
+    char name[64];
+    int len = snprintf(name, sizeof name, "redis_test:%d", (int)getpid());
+    struct str key = {name, (size_t)len}, binary = {"a\0b", 3};
+    redisReply *reply = REDIS_CALL(redis, STR("SET"), key, binary, STR("EX"), STR("60"));
+    assert_true(str_equal(redis_reply_str(reply), STR("OK")));
+    freeReplyObject(reply);
+    static struct redis_script script = {.text = "return {redis.call('GET', KEYS[1]), ARGV[1]}"};
+    for (int i = 0; i < 2; i++) { /* by text, then by hash */
+        if (i == 0)
+            freeReplyObject(REDIS_CALL(redis, STR("SCRIPT"), STR("FLUSH")));
+        reply = redis_script_run(redis, &script, 1, 2, (struct str[]){key, STR("argument")});
+        assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
+        assert_true(str_equal(redis_reply_str(reply->element[0]), binary));
+        assert_true(str_equal(redis_reply_str(reply->element[1]), STR("argument")));
+        freeReplyObject(reply);
+    }
+    reply = REDIS_CALL(redis, STR("INCR"), key);
+    assert_true(redis_reply_is_error(reply, "ERR"));
+    freeReplyObject(reply);
+    for (int i = 0; i < 100; i++)
+        assert_true(redis_queue(redis, 3, (struct str[]){STR("APPEND"), key, STR("x")}));
+    assert_true(redis_flush(redis));
+    assert_true(redis_queue(redis, 2, (struct str[]){STR("INCR"), key}));
+    assert_false(redis_flush(redis)); /* refused */
+    reply = REDIS_CALL(redis, STR("STRLEN"), key);
+    assert_int_equal(reply->integer, 103);
+    freeReplyObject(reply);
+    freeReplyObject(REDIS_CALL(redis, STR("DEL"), key));
+    redis_free(redis);
+}
+
+static void messages(void **state)
+{
+    (void)state;
+    struct redis *sender = connect_or_skip(), *listener = connect_or_skip();
+    char name[64];
+    int len = snprintf(name, sizeof name, "redis_test:%d", (int)getpid());
+    struct str mine = {name, (size_t)len}, channels[] = {STR("redis_test:other"), mine};
+    assert_true(redis_subscribe(listener, 2, channels));
+    redisReply *reply;
+    struct str channel, payload;
+    assert_int_equal(redis_next_message(listener, 1, &reply, &channel, &payload), REDIS_QUIET);
+    assert_true(redis_ping_subscribed(listener));
+    for (int i = 0; i < 2; i++)
+        freeReplyObject(REDIS_CALL(sender, STR("PUBLISH"), mine, i ? STR("two") : STR("one")));
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(redis_next_message(listener, 5000, &reply, &channel, &payload), REDIS_MESSAGE);
+        assert_true(str_equal(channel, mine));
+        assert_true(str_equal(payload, i ? STR("two") : STR("one")));
+        freeReplyObject(reply);
+    }
+    assert_true(redis_ping_subscribed(listener)); /* the first one was answered meanwhile */
+    /* A peer that does not answer the ping in time is given up. */
+    assert_false(redis_ping_subscribed(listener));
+    assert_int_equal(redis_next_message(listener, 1, &reply, &channel, &payload), REDIS_AWAY);
+    redis_free(listener);
+    redis_free(sender);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(urls_of_tcp),
-        cmocka_unit_test(urls_of_sockets),
-        cmocka_unit_test(wrong_urls),
-        cmocka_unit_test(away),
+        cmocka_unit_test(urls_of_tcp), cmocka_unit_test(urls_of_sockets),      cmocka_unit_test(wrong_urls),
+        cmocka_unit_test(away),        cmocka_unit_test(commands_and_scripts), cmocka_unit_test(messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,6 +61,22 @@ static void work_goes_on_without_redis(void **state)
     fixture_roles_stop(&roles);
 }
 
+static void work_goes_on_while_redis_hangs(void **state)
+{
+    (void)state;
+    struct roles roles;
+    fixture_roles_start(&roles, 1, 4);
+    fixture_publish(10, false);
+    fixture_redis_hang(true);
+    fixture_publish(100, false);
+    fixture_expect(220, "SELECT count(*) FROM task WHERE state = 'done'");
+    fixture_redis_hang(false);
+    fixture_publish(10, false);
+    fixture_expect(240, "SELECT count(*) FROM task WHERE state = 'done'");
+    assert_int_equal(fixture_number("SELECT count(*) FROM effect"), 240);
+    fixture_roles_stop(&roles);
+}
+
 /* Entries that a worker read and never claimed, here: everything pushed is thrown away. */
 static void lost_entries_are_pushed_again(void **state)
 {
@@ -137,10 +153,11 @@ static void connections_may_be_lost(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        FIXTURE_TEST(killed_workers_are_replaced),    FIXTURE_TEST(redis_may_lose_everything),
-        FIXTURE_TEST(work_goes_on_without_redis),     FIXTURE_TEST(lost_entries_are_pushed_again),
-        FIXTURE_TEST(heartbeat_keeps_the_lease),      FIXTURE_TEST(late_completion_is_refused),
-        FIXTURE_TEST(stuck_transactions_are_cut_off), FIXTURE_TEST(connections_may_be_lost),
+        FIXTURE_TEST(killed_workers_are_replaced),   FIXTURE_TEST(redis_may_lose_everything),
+        FIXTURE_TEST(work_goes_on_without_redis),    FIXTURE_TEST(work_goes_on_while_redis_hangs),
+        FIXTURE_TEST(lost_entries_are_pushed_again), FIXTURE_TEST(heartbeat_keeps_the_lease),
+        FIXTURE_TEST(late_completion_is_refused),    FIXTURE_TEST(stuck_transactions_are_cut_off),
+        FIXTURE_TEST(connections_may_be_lost),
     };
     return fixture_main(argc, argv, "work_crash", tests, sizeof tests / sizeof *tests);
 }

@@ -33,6 +33,8 @@ void fixture_wait(pid_t pid);
 void fixture_redis_start(void);
 void fixture_redis_stop(void); /* kill -9 */
 void fixture_redis_flush(void);
+/* SIGSTOP and SIGCONT: a server that takes connections and never answers. */
+void fixture_redis_hang(bool hang);
 
 /* A connection of the test's own, through the code under test. */
 struct pg *fixture_db(void);
