@@ -127,16 +127,24 @@ static struct str reason_text(struct execution *execution, enum error_code code,
     return str_from(out);
 }
 
+static struct retry retry_of(const struct execution *execution, enum error_code code)
+{
+    if (execution->for_good)
+        return (struct retry){.dead = true};
+    int64_t base_s = config()->task_retry_base_s;
+    if (code ==
+        ERR_DATABASE) /* our own connection: not the task's fault, and the database is there again by now */
+        return retry_after_loss(execution->definition, execution->run.attempt, base_s, stop_random());
+    return retry_after_failure(execution->definition, execution->run.attempt, base_s, stop_random());
+}
+
 static void record_failure(struct execution *execution, enum error_code code)
 {
     struct task_run *run = &execution->run;
     const struct task_definition *definition = execution->definition;
     char text[ERROR_TEXT_MAX];
     struct str reason = reason_text(execution, code, text);
-    struct retry retry =
-        execution->for_good
-            ? (struct retry){.dead = true}
-            : retry_after_failure(definition, run->attempt, config()->task_retry_base_s, stop_random());
+    struct retry retry = retry_of(execution, code);
     struct task_mark_failed_args args = {.id = run->id,
                                          .owner = execution->owner,
                                          .attempt = run->attempt,

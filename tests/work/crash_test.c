@@ -1,6 +1,8 @@
 /* What happens when something dies: workers, Redis, connections, and tasks that take too long. */
 #include "fixture.h"
 
+#include "work/retry.h"
+
 #include <signal.h>
 #include <stdio.h>
 
@@ -133,20 +135,20 @@ static void stuck_transactions_are_cut_off(void **state)
     fixture_roles_stop(&roles);
 }
 
-/* Every connection of every role is cut, again and again. */
+/* Every connection of every role is cut, as often as a task is tried again at once. */
 static void connections_may_be_lost(void **state)
 {
     (void)state;
     struct roles roles;
     fixture_roles_start(&roles, 1, 4);
-    for (int i = 0; i < 10; i++) {
-        fixture_publish(20, false);
+    for (int i = 0; i < RETRY_AT_ONCE; i++) {
+        fixture_publish(66, false);
         fixture_execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND "
             "application_name LIKE 'cathay %%'");
     }
-    fixture_expect(400, "SELECT count(*) FROM task WHERE state = 'done'");
-    assert_int_equal(fixture_number("SELECT count(*) FROM effect"), 400);
+    fixture_expect(396, "SELECT count(*) FROM task WHERE state = 'done'");
+    assert_int_equal(fixture_number("SELECT count(*) FROM effect"), 396);
     fixture_roles_stop(&roles);
 }
 
