@@ -100,6 +100,17 @@ static enum error_code load_one(struct setting *setting, struct error *error)
     return value ? assign(setting, variable, value, "environment", error) : ERR_OK;
 }
 
+static bool is_setting(struct str name)
+{
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        char variable[VARIABLE_MAX];
+        variable_name(&settings[i], variable);
+        if (str_equal(name, str_from(variable)))
+            return true;
+    }
+    return false;
+}
+
 /* A CATHAY_ variable that no setting has is a misspelt one. */
 static enum error_code refuse_unknown(struct error *error)
 {
@@ -108,14 +119,9 @@ static enum error_code refuse_unknown(struct error *error)
         if (strncmp(*entry, "CATHAY_", 7) != 0 || strncmp(*entry, "CATHAY_TEST_", 12) == 0 || !equals)
             continue;
         struct str name = {*entry, (size_t)(equals - *entry)};
-        if (str_ends_with(name, STR("_FILE")))
-            name.len -= 5;
-        bool known = false;
-        for (size_t i = 0; i < SETTING_COUNT && !known; i++) {
-            char variable[VARIABLE_MAX];
-            variable_name(&settings[i], variable);
-            known = str_equal(name, str_from(variable));
-        }
+        bool known = is_setting(name); /* CATHAY_LOG_FILE is one by itself */
+        if (!known && str_ends_with(name, STR("_FILE")))
+            known = is_setting((struct str){name.ptr, name.len - 5});
         if (!known)
             return error_set(error, ERR_VALIDATION,
                              "%.*s: there is no such setting; `cathay config` lists them", STR_ARG(name));

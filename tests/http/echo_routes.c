@@ -102,6 +102,14 @@ static enum error_code cached(struct request *req, const void *input)
     return respond_buf(req, 200, &out);
 }
 
+/* As large as asked, kept in the cache: for measuring. */
+static enum error_code page(struct request *req, const void *input)
+{
+    enum error_code code = big(req, input);
+    req->response.content_type = STR("application/json");
+    return code;
+}
+
 static enum error_code invalidate(struct request *req, const void *input)
 {
     const struct echo_input *in = input;
@@ -234,6 +242,11 @@ static const struct api_route routes[] = {
     {ROUTE("GET", "/limited", "limited", API_RUN_LOOP, hello), .roles = ALL, .limit = API_LIMIT_SIGN_IN},
     {ROUTE("GET", "/cached/{id}", "cached", API_RUN_WORKER, cached), .roles = ALL, .limit = API_LIMIT_READ,
      .cache_tags = thing_tags, .cache_ttl_s = 60},
+    {ROUTE("GET", "/page/{bytes}", "page", API_RUN_WORKER, page),
+     .roles = ALL,
+     .limit = API_LIMIT_READ,
+     .cache_tags = thing_tags,
+     .cache_ttl_s = 600},
     {ROUTE("DELETE", "/cached/{id}", "invalidate", API_RUN_LOOP, invalidate), .roles = ALL},
     {ROUTE("GET", "/later", "later", API_RUN_ASYNC, later), .roles = ALL},
     {ROUTE("GET", "/events", "events", API_RUN_ASYNC, events), .roles = ALL},
