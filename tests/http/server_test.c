@@ -2,7 +2,7 @@
  * ThreadSanitizer too. And the partners' client against a server that fails. */
 #include "http/server.h"
 
-#include "../../tests/http/echo_routes.h"
+#include "echo_routes.h"
 #include "api.h"
 #include "base/check.h"
 #include "base/clock.h"

@@ -1,0 +1,87 @@
+'use strict';
+const { test } = require('node:test');
+const assert = require('node:assert');
+const { shop, Environment, makePerson, poll } = require('../harness');
+const { Browser } = require('../harness/browser');
+
+const env = shop();
+
+test('OPS-4 life and readiness', async () => {
+  assert.deepStrictEqual((await env.api.call('live_show', { expect: 200 })).body, { status: 'live' });
+  assert.deepStrictEqual((await env.api.call('ready_show', { expect: 200 })).body, { status: 'ready' });
+});
+
+test('OPS-4 without its database the server lives but is not ready, and is ready again by itself', async () => {
+  const own = await Environment.start({ roles: ['serve'], own: true });
+  await poll(async () => (await own.api.call('ready_show')).status === 200, { what: 'ready' });
+  await own.postgres.stop();
+  await poll(async () => (await own.api.call('ready_show')).status === 503, { what: 'not ready' });
+  await own.api.call('live_show', { expect: 200 });
+  await own.postgres.start();
+  await poll(async () => (await own.api.call('ready_show')).status === 200, { what: 'ready again' });
+  await own.stop();
+});
+
+test('OPS-3 metrics', async () => {
+  const { text } = await env.api.call('metrics_show', { expect: 200 });
+  assert.match(text, /^cathay_http_request_duration_seconds_count\{operation="live_show",status="2xx"\} [1-9]/m);
+  assert.match(text, /^cathay_ready 1$/m);
+});
+
+test('API-1 the contract is served, and is the one that the server follows', async () => {
+  const { body } = await env.api.call('openapi_show', { expect: 200 });
+  assert.strictEqual(body.openapi, '3.1.0');
+  for (const [path, item] of Object.entries(body.paths))
+    for (const [method, operation] of Object.entries(item))
+      if (operation.operationId) assert.ok(operation['x-role'], `${method} ${path}`);
+  assert.strictEqual(body.paths['/openapi.json'].get.operationId, 'openapi_show');
+});
+
+test('CHK-3 the same key many times at once does the thing once', async () => {
+  const customer = await makePerson(env, 'customer');
+  const manager = await makePerson(env, 'manager');
+  const answers = await Promise.all(Array.from({ length: 20 }, () => manager.api.call('loyalty_adjustment_create',
+    { path: { user_id: customer.id }, body: { points: 500, reason: 'goodwill' }, key: 'at-once', expect: [201, 409] })));
+  for (const answer of answers.filter(({ status }) => status === 409)) assert.strictEqual(answer.body.code, 'idempotency_in_flight');
+  const made = answers.filter(({ status }) => status === 201);
+  assert.ok(made.length >= 1);
+  assert.strictEqual(new Set(made.map(({ text }) => text)).size, 1);
+  assert.strictEqual(made.filter(({ headers }) => headers['idempotent-replayed'] === undefined).length, 1, 'all but one are replays');
+  const rows = await env.query('SELECT status, operation FROM idempotency WHERE key = $1', ['at-once']);
+  assert.deepStrictEqual(rows.rows ?? rows, [{ status: 201, operation: 'loyalty_adjustment_create' }]);
+  const other = await makePerson(env, 'manager');
+  const own = await other.api.call('loyalty_adjustment_create', { path: { user_id: customer.id }, body: { points: 500, reason: 'goodwill' }, key: 'at-once', expect: 201 });
+  assert.strictEqual(own.headers['idempotent-replayed'], undefined, 'keys of two people are two keys');
+});
+
+test('API-1 a person reads and tries the contract, on a desktop and on a phone', { timeout: 120000 }, async () => {
+  const page = await env.api.call('docs_show', { expect: 200 });
+  assert.match(page.headers['content-security-policy'], /script-src 'sha256-/);
+  assert.doesNotMatch(page.text, /https?:\/\//, 'no other host');
+  for (const width of [1280, 390]) {
+    const browser = await Browser.start({ width, height: 900 });
+    try {
+      await browser.open(`${env.api.base}/docs`);
+      await browser.until("document.querySelectorAll('details.operation').length > 5");
+      const { body } = await env.api.call('openapi_show');
+      const operations = Object.values(body.paths).flatMap((item) => Object.values(item)).filter((operation) => operation.operationId);
+      assert.strictEqual(await browser.evaluate("document.querySelectorAll('details.operation').length"), operations.length, 'every operation is there');
+      assert.ok(await browser.evaluate('document.documentElement.scrollWidth <= document.documentElement.clientWidth'), `nothing is cut off at ${width} px`);
+      await browser.evaluate("document.getElementById('find').value = 'ready_show'; document.getElementById('find').dispatchEvent(new Event('input'))");
+      await browser.until("document.querySelectorAll('details.operation').length === 1");
+      await browser.evaluate("document.querySelector('details.operation summary').click()");
+      await browser.until("document.querySelector('details.operation form button')");
+      await browser.evaluate("document.querySelector('details.operation form button').click()");
+      await browser.until('/"status": "ready"/.test(document.querySelector("details.operation form").textContent)');
+      for (const operation of operations) { // opening builds parameters, bodies and forms of each
+        await browser.evaluate(`document.getElementById('find').value = ${JSON.stringify(operation.operationId)}; document.getElementById('find').dispatchEvent(new Event('input'))`);
+        await browser.evaluate(`document.getElementById(${JSON.stringify(operation.operationId)}).open = true`);
+        await browser.until(`document.querySelector('#' + ${JSON.stringify(operation.operationId)} + ' form')`);
+      }
+      assert.deepStrictEqual(browser.complaints(), []);
+      if (process.env.TEST_SCREENSHOTS) await browser.screenshot(`${process.env.TEST_SCREENSHOTS}/docs-${width}.png`);
+    } finally {
+      await browser.stop();
+    }
+  }
+});
