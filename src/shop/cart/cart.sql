@@ -37,6 +37,10 @@ ORDER BY i.added_at, i.variant_id;
 -- returns: user_id user_id?, currency text, state text, version int4, merged_into cart_id?
 SELECT user_id, currency::text, state, version, merged_into FROM cart WHERE id = :id FOR UPDATE;
 
+-- name: cart_owner(id cart_id) :one
+-- returns: user_id user_id?
+SELECT user_id FROM cart WHERE id = :id;
+
 -- name: cart_open_lock(user_id user_id) :one
 -- returns: id cart_id, currency text
 SELECT id, currency::text FROM cart WHERE user_id = :user_id AND state = 'open' FOR UPDATE;

@@ -4,8 +4,6 @@
 
 #include "cart_sql.h"
 
-#define ITEMS_MAX 2048 /* of two carts; the limit of lines is far below */
-
 static enum error_code own_cart(struct pg *db, struct arena *arena, struct user_id user_id,
                                 struct str currency, struct cart_id *id)
 {
@@ -95,8 +93,8 @@ enum error_code cart_merge_locked(struct pg *db, struct arena *arena, struct use
     if (!found || guest.user_id.present)
         return ERR_NOT_FOUND;
     if (guest.merged_into.present) {
-        struct cart_lock_row into;
-        code = cart_lock(db, arena, (struct cart_lock_args){guest.merged_into.value}, &into, &found);
+        struct cart_owner_row into; /* unlocked: its customer may be waiting for this guest's cart */
+        code = cart_owner(db, arena, (struct cart_owner_args){guest.merged_into.value}, &into, &found);
         bool ours = !code && found && into.user_id.present && user_id_equal(into.user_id.value, user_id);
         return code ? code : ours ? ERR_OK : ERR_CONFLICT;
     }

@@ -111,9 +111,11 @@ static void fill_lines(struct arena *arena, const struct cart_read_rows *rows, s
         }
         lines[cart->lines.count++] = line;
         cart->item_count += line.quantity;
-        cart->subtotal_minor += line.line_total_minor;
         issue |= line.has_issue;
-        if (facts.for_sale && facts.has_price && view->has_policy)
+        if (!facts.for_sale || !facts.has_price)
+            continue;
+        cart->subtotal_minor += line.line_total_minor;
+        if (view->has_policy)
             view->miles_lines[view->miles_line_count++] = (struct miles_line){
                 .total_minor = line.line_total_minor, .tender = tender_of(&view->policy, row)};
     }
