@@ -119,6 +119,8 @@ def rule_includes(tree):
         layer, module = folder_of(name)
         for match in re.finditer(r'^[ \t]*#[ \t]*include[ \t]+"([^"]+)"', tree.text(name), re.M):
             line = tree.text(name).count('\n', 0, match.start()) + 1
+            if name.endswith('_test.c') and match[1].startswith('../../tests/'):
+                continue  # a test and its fixture
             fault = include_fault(tree, name, layer, module, match[1], owner_of_sql)
             if fault:
                 yield f'{name}:{line}: {fault}'
