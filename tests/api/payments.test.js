@@ -160,13 +160,14 @@ test('PAY-3 a lost webhook: asking on the way back, and the sweeper, find the su
   const asked = await begun(env, await ordered(env));
   await pay(env, asked.intentId);
   const { body } = await asked.buyer.api.call('payment_show', { path: { order_id: asked.order.id }, query: { refresh: true }, expect: 200 });
-  assert.strictEqual(body.order_state, 'confirmed');
+  assert.strictEqual(body.payment.state, 'succeeded');
+  assert.ok(await asked.paid());
   const swept = await begun(env, await ordered(env));
   await pay(env, swept.intentId);
   const failed = await begun(env, await ordered(env));
   await decline(env, failed.intentId);
   assert.strictEqual(await swept.state(), 'pending_payment');
-  await poll(async () => { await runSchedule(env, 'payment_sweep'); return (await swept.state()) === 'confirmed' && (await failed.state()) === 'payment_failed'; }, { what: 'the sweeper' });
+  await poll(async () => { await runSchedule(env, 'payment_sweep'); return (await swept.paid()) && (await failed.state()) === 'payment_failed'; }, { what: 'the sweeper' });
   await env.verify();
 });
 

@@ -12,6 +12,7 @@ async function ordered(env, { points = 0, miles = points, onHand = 10, priceMino
     buyer: person,
     variant: unit,
     order,
+    paid: async () => PAID.includes((await env.query('SELECT state FROM orders WHERE id = $1', [uuid(order.id)]))[0].state),
     state: async () => (await env.query('SELECT state FROM orders WHERE id = $1', [uuid(order.id)]))[0].state,
     payments: () => env.query('SELECT * FROM payment WHERE order_id = $1 ORDER BY attempt', [uuid(order.id)]),
     refunds: () => env.query('SELECT * FROM refund WHERE order_id = $1 ORDER BY id', [uuid(order.id)]),
@@ -27,9 +28,13 @@ async function begun(env, purchase, options = {}) {
   return Object.assign(purchase, { answer: body, url: body.redirect_url, intentId: payments.at(-1).intent_id });
 }
 
-/** Waits until the order is in that state. */
-async function reaches(purchase, state) {
-  await poll(async () => (await purchase.state()) === state, { what: `the order to be ${state}` })
+// A paid order goes on by itself: labels are made, parcels leave.
+const PAID = ['confirmed', 'processing', 'shipped', 'delivered'];
+
+/** Waits until the order is in that state; confirmed: or beyond. */
+async function reaches(purchase, state, options = {}) {
+  const wanted = state === 'confirmed' ? PAID : [state];
+  await poll(async () => wanted.includes(await purchase.state()), { what: `the order to be ${state}`, ...options })
     .catch(async (error) => { throw new Error(`${error.message}; it is ${await purchase.state()}`); });
 }
 

@@ -130,9 +130,10 @@ WHERE order_id = :order_id AND state = 'succeeded'
 ORDER BY amount_minor - refunded_minor DESC, attempt LIMIT 1
 FOR UPDATE;
 
+-- Miles go back when a refund is asked for, also where its cash then fails.
 -- name: refund_points_given(order_id order_id) :one
 -- returns: points int8
-SELECT coalesce(sum(points), 0)::int8 AS points FROM refund WHERE order_id = :order_id AND state <> 'failed';
+SELECT coalesce(sum(points), 0)::int8 AS points FROM refund WHERE order_id = :order_id;
 
 -- name: refund_insert(id refund_id, order_id order_id, payment_id uuid?, amount_minor int8, points int8, currency text, state text,
 -- reason text, actor_id uuid?) :exec
