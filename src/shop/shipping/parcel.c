@@ -3,12 +3,12 @@
 #include "base/check.h"
 
 /* A parcel may go from any rank to a higher one. Delivered and the other ends are equal: the first of them
- * that is told stays, whatever comes late. */
+ * that is told stays, whatever comes late. Unknown says no more than that there is a label. */
 static const struct {
     const char *text;
     int rank;
 } statuses[PARCEL_STATUS_COUNT] = {
-    [PARCEL_UNKNOWN] = {"unknown", 2},
+    [PARCEL_UNKNOWN] = {"unknown", 1},
     [PARCEL_PRE_TRANSIT] = {"pre_transit", 3},
     [PARCEL_IN_TRANSIT] = {"in_transit", 4},
     [PARCEL_OUT_FOR_DELIVERY] = {"out_for_delivery", 5},

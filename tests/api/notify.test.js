@@ -1,0 +1,179 @@
+'use strict';
+const net = require('node:net');
+const { test, before, after } = require('node:test');
+const assert = require('node:assert');
+const { shop, poll, exchange, makePerson, MailSink, Environment, freePort } = require('../harness');
+const { customer } = require('../harness/goods');
+const { placed, paid, sandboxPost } = require('../harness/orders');
+
+// Mails go to an SMTP server and parser that are not ours.
+let sink;
+let env;
+before(async () => {
+  sink = await MailSink.start();
+  env = await Environment.start({ settings: { smtp_url: sink.url } });
+});
+after(async () => {
+  await env?.stop();
+  await sink?.close();
+});
+
+test('JOB-4 an order on its way tells its customer: confirmed, shipped, delivered, refunded', async () => {
+  const purchase = await paid(env, { points: 1500, quantity: 2, priceMinor: 123450 });
+  const { email } = purchase.buyer;
+  const [confirmed] = await sink.to(email, /is confirmed/);
+  assert.strictEqual(confirmed.subject, `Your order ${purchase.order.number} is confirmed`);
+  assert.strictEqual(confirmed.from.value[0].address, 'shop@cathay.example');
+  assert.deepStrictEqual(confirmed.to.value.map((one) => one.address), [email]);
+  for (const part of [confirmed.text, confirmed.html]) {
+    for (const text of ['HK$2,469.00', '1,500', 'HK$150.00', 'HK$2,319.00', '1 Harbour Road', purchase.id]) assert.ok(part.includes(text), `${text} in the mail`);
+  }
+  assert.ok(Math.abs(confirmed.date - Date.now()) < 600000);
+  assert.match(confirmed.messageId, /^<[0-9a-f]{32}\.order_confirmed@cathay\.example>$/);
+  const [shipment] = await purchase.labelled();
+  await purchase.move(shipment, 'in_transit');
+  const [shipped] = await sink.to(email, /on its way/);
+  assert.ok(shipped.text.includes(shipment.tracking_code) && shipped.html.includes(shipment.tracking_url));
+  await purchase.move(shipment, 'delivered');
+  await sink.to(email, /has arrived/);
+  const staff = await makePerson(env, 'manager');
+  await staff.api.call('order_refund', { path: { order_id: purchase.id }, body: { reason: 'Broken' }, expect: [200, 201, 202] });
+  const [refunded] = await sink.to(email, /refund/);
+  assert.ok(refunded.text.includes('HK$2,319.00') && refunded.text.includes('1,500 miles'));
+  await poll(async () => (await env.query("SELECT 1 FROM task WHERE name = 'notify_mail' AND state <> 'done'")).length === 0, { what: 'the tasks to end' });
+  const rows = await env.query('SELECT m.template, m.state FROM mail m JOIN orders o ON o.id = m.order_id WHERE o.id = $1', [purchase.uuid]);
+  assert.deepStrictEqual(rows.map((row) => `${row.template} ${row.state}`).sort(), ['order_confirmed sent', 'order_delivered sent', 'order_refunded sent', 'order_shipped sent']);
+});
+
+test('PAY-4 a payment that fails tells its customer', async () => {
+  const purchase = await placed(env);
+  await purchase.buyer.api.call('order_pay', { path: { order_id: purchase.id }, expect: 200 });
+  const [payment] = await env.query('SELECT intent_id FROM payment WHERE order_id = $1', [purchase.uuid]);
+  await sandboxPost(env, `/sandbox/payment_intents/${payment.intent_id}/decline`);
+  const [mail] = await sink.to(purchase.buyer.email, /did not go through/);
+  assert.match(mail.text, /Nothing was charged/);
+});
+
+test('JOB-4 an order that is cancelled tells its customer, with the reason', async () => {
+  const purchase = await placed(env);
+  await purchase.buyer.api.call('order_cancel', { path: { order_id: purchase.id }, expect: 200 });
+  const [mail] = await sink.to(purchase.buyer.email, /is cancelled/);
+  assert.match(mail.text, /Cancelled by the customer/);
+});
+
+test('JOB-4 what people write is text in a mail, in its headers as in its body', async () => {
+  const odd = '<img src=x onerror=alert(1)> "Ä" 美 & Co';
+  const buyer = await makePerson(env, 'customer', { name: odd });
+  await paid(env, { buyer, more: { address: { name: '<b>Bold</b>', line1: '{{shop}} & Sons', city: 'Hong Kong', country: 'HK' } } });
+  const [mail] = await sink.to(buyer.email, /is confirmed/);
+  assert.strictEqual(mail.to.value[0].name, odd);
+  assert.ok(mail.text.includes(`Dear ${odd}`));
+  assert.ok(mail.text.includes('{{shop}} & Sons'));
+  assert.ok(!/<img|<b>/.test(mail.html));
+  assert.ok(mail.html.includes('&lt;b&gt;Bold&lt;/b&gt;'));
+});
+
+test('JOB-2 an event gives one mail, however often its task runs', async () => {
+  const purchase = await paid(env);
+  await sink.to(purchase.buyer.email, /is confirmed/);
+  const open = async () => env.query("SELECT 1 FROM task WHERE aggregate_id = $1 AND name = 'notify_mail' AND state <> 'done'", [purchase.uuid]);
+  await poll(async () => (await open()).length === 0, { what: 'the tasks to end' });
+  await env.query("UPDATE task SET state = 'ready', due_at = now(), pushed_at = NULL, finished_at = NULL WHERE aggregate_id = $1 AND name = 'notify_mail'", [purchase.uuid]);
+  await poll(async () => (await open()).length === 0, { what: 'the tasks to run again' });
+  assert.strictEqual((await sink.to(purchase.buyer.email, /is confirmed/)).length, 1);
+});
+
+test('JOB-4 a mail server that is away gets the mail later; addresses never reach the logs', async () => {
+  const port = await freePort();
+  const away = await Environment.start({ settings: { smtp_url: `smtp://127.0.0.1:${port}` } });
+  let late;
+  try {
+    const purchase = await paid(away);
+    await poll(async () => {
+      await away.query("UPDATE task SET due_at = now() WHERE name = 'notify_mail' AND state = 'ready'");
+      return (await away.query("SELECT 1 FROM task WHERE name = 'notify_mail' AND attempt >= 2")).length > 0;
+    }, { what: 'the mail to be tried again' });
+    const [{ last_error: error }] = await away.query("SELECT last_error FROM task WHERE name = 'notify_mail' AND attempt >= 2 LIMIT 1");
+    assert.ok(!String(error).includes(purchase.buyer.email));
+    late = await MailSink.start({ port }).catch(() => null);
+    if (late && late.port !== port) { // the sink chooses its port: pass the bytes on
+      const forward = net.createServer((socket) => { const to = net.connect(late.port, '127.0.0.1'); socket.pipe(to).pipe(socket); socket.on('error', () => {}); to.on('error', () => {}); });
+      await new Promise((resolve) => { forward.listen(port, '127.0.0.1', resolve); });
+      late.forward = forward;
+    }
+    const mail = await poll(async () => {
+      await away.query("UPDATE task SET due_at = now() WHERE name = 'notify_mail' AND state = 'ready'");
+      return late.mails[0];
+    }, { what: 'the mail' });
+    assert.deepStrictEqual(mail.to, [purchase.buyer.email]);
+    const logs = require('node:fs').readFileSync(away.role().log, 'utf8');
+    assert.ok(logs.length > 0 && !logs.includes(purchase.buyer.email));
+  } finally {
+    late?.forward?.close();
+    await late?.close();
+    await away.stop();
+  }
+});
+
+// ---- the sandbox mailbox ----
+
+const boxed = shop();
+
+const inbox = async (to) => (await exchange(`${boxed.sandboxUrl}/mailbox/messages?to=${encodeURIComponent(to)}`)).body.data;
+
+test('JOB-4 the sandbox mailbox keeps the shop\'s mails and shows them', async () => {
+  const purchase = await paid(boxed);
+  const mails = await poll(async () => {
+    const found = await inbox(purchase.buyer.email.toUpperCase());
+    return found.length > 0 && found;
+  }, { what: 'the mail in the mailbox' });
+  assert.strictEqual(mails[0].subject, `Your order ${purchase.order.number} is confirmed`);
+  assert.deepStrictEqual(mails[0].to, [purchase.buyer.email]);
+  assert.match(mails[0].text, /thank you/);
+  assert.match(mails[0].html, /<h1/);
+  const list = await exchange(`${boxed.sandboxUrl}/mailbox?to=${encodeURIComponent(purchase.buyer.email)}`);
+  assert.ok(list.text.includes(mails[0].id) && list.text.includes(purchase.buyer.email));
+  const page = await exchange(`${boxed.sandboxUrl}/mailbox/${mails[0].id}`);
+  assert.match(page.text, /<iframe[^>]* sandbox srcdoc="/);
+  assert.match(page.headers['content-security-policy'], /default-src 'none'/);
+  assert.ok(!page.text.includes('<h1 style'), 'the mail\'s HTML is inside the frame only');
+  const source = await exchange(`${boxed.sandboxUrl}/mailbox/${mails[0].id}/source`);
+  assert.match(source.text, /^Date: /);
+  assert.strictEqual((await exchange(`${boxed.sandboxUrl}/mailbox/mail_unknown`)).status, 404);
+});
+
+/** Says lines to the SMTP server, each after the answer to the one before; the answers. */
+function smtp(lines) {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect(boxed.ports.smtp, '127.0.0.1');
+    const answers = [];
+    let buffer = '';
+    socket.setEncoding('utf8').on('data', (text) => {
+      buffer += text;
+      for (let match; (match = /^(\d{3}-[^\r\n]*\r\n)*(\d{3}) [^\r\n]*\r\n/.exec(buffer));) {
+        answers.push(Number(match[2]));
+        buffer = buffer.slice(match[0].length);
+        const next = lines.shift();
+        if (next === undefined) socket.end();
+        else socket.write(next);
+      }
+    });
+    socket.on('close', () => resolve(answers));
+    socket.on('error', reject);
+  });
+}
+
+test('JOB-4 the mailbox speaks SMTP: order of commands, dot-stuffing, limits', async () => {
+  assert.deepStrictEqual(await smtp(['EHLO me\r\n', 'RCPT TO:<a@b.example>\r\n', 'DATA\r\n', 'MAIL FROM:<x@y.example> SIZE=99999999\r\n', 'MAIL FROM:<x@y.example>\r\n', 'RCPT TO:nobody\r\n',
+    'RSET\r\n', 'NOOP\r\n', 'WHAT\r\n', `NOOP ${'x'.repeat(5000)}\r\n`, 'QUIT\r\n']), [220, 250, 503, 503, 552, 250, 501, 250, 250, 502, 500, 221]);
+  const to = `dots.${Date.now()}@b.example`;
+  assert.deepStrictEqual(await smtp(['HELO me\r\n', 'MAIL FROM:<x@y.example>\r\n', `RCPT TO:<${to}>\r\n`, 'DATA\r\n',
+    'Subject: dots\r\n\r\n..one\r\n.two\r\nend.\r\n.\r\n', 'QUIT\r\n']), [220, 250, 250, 250, 354, 250, 221]);
+  const [mail] = await inbox(to);
+  assert.strictEqual(mail.text, '.one\r\ntwo\r\nend.\r\n');
+  const large = `large.${Date.now()}@b.example`;
+  assert.deepStrictEqual(await smtp(['HELO me\r\n', 'MAIL FROM:<x@y.example>\r\n', `RCPT TO:<${large}>\r\n`, 'DATA\r\n',
+    `Subject: large\r\n\r\n${`${'x'.repeat(1000)}\r\n`.repeat(4300)}.\r\n`, 'QUIT\r\n']), [220, 250, 250, 250, 354, 552, 221]);
+  assert.deepStrictEqual(await inbox(large), []);
+  assert.ok((await customer(boxed)).token); // the shop beside it is well
+});
