@@ -7,7 +7,7 @@ CREATE TABLE payment (
     state          text        NOT NULL DEFAULT 'created' CHECK (state IN ('created', 'pending', 'succeeded', 'failed', 'cancelled')),
     amount_minor   bigint      NOT NULL CHECK (amount_minor > 0),
     currency       char(3)     NOT NULL,
-    intent_id      text        UNIQUE, -- the gateway's
+    intent_id      text,               -- the gateway's
     requested_at   timestamptz,        -- the gateway was asked for an intent; whether it made one shows in intent_id
     redirect_url   text,               -- the hosted page
     failure        text,
@@ -19,6 +19,7 @@ CREATE TABLE payment (
     UNIQUE (order_id, attempt),
     CONSTRAINT payment_refunded_within_captured CHECK (refunded_minor BETWEEN 0 AND amount_minor)
 ) WITH (fillfactor = 70);
+CREATE UNIQUE INDEX payment_intent_id_key ON payment (intent_id) WHERE intent_id IS NOT NULL; -- new payments have none
 CREATE INDEX payment_open ON payment (created_at) WHERE state IN ('created', 'pending');
 
 CREATE TABLE refund (

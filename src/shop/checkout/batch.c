@@ -149,6 +149,21 @@ static struct checkout_stocks *find_stocks(struct batch *batch, struct variant_i
 
 /* ── lock and read ── */
 
+/* Each once; they are few. */
+static size_t list_currencies(const struct batch *batch, struct str *currencies)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < batch->variant_count; i++) {
+        struct str currency = currency_str(&batch->variants[i].currency);
+        size_t at = 0;
+        while (at < count && !str_equal(currencies[at], currency))
+            at++;
+        if (at == count)
+            currencies[count++] = currency;
+    }
+    return count;
+}
+
 static enum error_code queue_reads(struct batch *batch)
 {
     struct arena *arena = batch->arena;
@@ -164,12 +179,8 @@ static enum error_code queue_reads(struct batch *batch)
     struct cart_id *carts = ARENA_ARRAY(arena, struct cart_id, batch->cart_count);
     for (size_t i = 0; i < batch->cart_count; i++)
         carts[i] = batch->carts[i].cart_id;
-    struct variant_id *variants = ARENA_ARRAY(arena, struct variant_id, batch->variant_count);
     struct str *currencies = ARENA_ARRAY(arena, struct str, batch->variant_count);
-    for (size_t i = 0; i < batch->variant_count; i++) {
-        variants[i] = batch->variants[i].variant_id;
-        currencies[i] = currency_str(&batch->variants[i].currency);
-    }
+    size_t currency_count = list_currencies(batch, currencies);
     struct variant_id *stocked = ARENA_ARRAY(arena, struct variant_id, batch->stocks_count);
     for (size_t i = 0; i < batch->stocks_count; i++)
         stocked[i] = batch->stocks[i].variant_id;
@@ -186,8 +197,8 @@ static enum error_code queue_reads(struct batch *batch)
         code = cart_lock_batch_queue(db, (struct cart_lock_batch_args){{carts, batch->cart_count}});
     if (!code)
         code = checkout_variant_batch_queue(
-            db, (struct checkout_variant_batch_args){{variants, batch->variant_count},
-                                                     {currencies, batch->variant_count}});
+            db, (struct checkout_variant_batch_args){{stocked, batch->stocks_count},
+                                                     {currencies, currency_count}});
     if (!code)
         code = stock_lock_batch_queue(db, (struct stock_lock_batch_args){{stocked, batch->stocks_count}});
     if (!code)
@@ -261,15 +272,14 @@ static enum error_code fetch_variants(struct batch *batch)
         struct currency currency;
         CHECK(currency_parse(row->currency, &currency));
         struct checkout_variant *variant = find_variant(batch, row->variant_id, currency);
-        CHECK(variant);
+        if (!variant)
+            continue; /* asked for in another currency only */
         batch->variant_found[variant - batch->variants] = true;
         variant->product_id = row->product_id;
         variant->vendor_id = row->vendor_id;
         variant->sku = row->sku;
         variant->title = row->title;
-        variant->for_sale = str_equal(row->product_state, STR("published")) &&
-                            str_equal(row->variant_state, STR("active")) &&
-                            str_equal(row->vendor_state, STR("active"));
+        variant->for_sale = row->for_sale;
         variant->has_price = row->amount_minor.present;
         variant->price_minor = row->amount_minor.value;
         variant->tender = parse_tender(row->tender);

@@ -19,6 +19,9 @@
 #define ATTEMPTS_COLLISION 5  /* of a batch that met a deadlock or a constraint */
 #define ATTEMPTS_CONNECTION 8 /* pauses double from 50 ms: some 12 s, longer than a restart of PostgreSQL */
 #define PAUSE_FIRST_US 50000
+/* Plans are made anew after 1, 2, 4 … batches, and then after each so many: one that was made while a table
+ * was small, or its statistics old, must not stay. */
+#define BATCHES_PER_PLAN 1024
 #define SET_SLOTS                                                                                            \
     16384 /* a power of two, above twice batch_max * (1 + lines) in practice; full: the rest is left waiting \
            */
@@ -37,6 +40,7 @@ struct lane {
     struct in_flight *in_flight;
     struct checkout_command **batch;
     bool busy;
+    int64_t batches;
 };
 
 static struct {
@@ -209,6 +213,14 @@ static enum error_code run_until_settled(struct lane *lane, struct checkout_comm
     }
 }
 
+static void drop_old_plans(struct lane *lane)
+{
+    int64_t n = lane->batches++;
+    bool power_of_two = (n & (n - 1)) == 0;
+    if (n > 0 && (n < BATCHES_PER_PLAN ? power_of_two : n % BATCHES_PER_PLAN == 0))
+        pg_execute(lane->db, "DISCARD PLANS"); /* a lost connection shows again in the batch */
+}
+
 static void run_batch(struct lane *lane, struct checkout_command *const *commands, size_t count)
 {
     prepare(commands, count);
@@ -243,6 +255,7 @@ static void *lane_main(void *argument)
         }
         lane->busy = true;
         pthread_mutex_unlock(&engine.lock);
+        drop_old_plans(lane);
         run_batch(lane, lane->batch, count);
         pthread_mutex_lock(&engine.lock);
         lane->busy = false;

@@ -11,19 +11,16 @@ WHERE s.variant_id = ANY(:variant_ids)
 ORDER BY s.variant_id, s.location_id
 FOR NO KEY UPDATE;
 
--- Adds to what is reserved, summed per row; the CHECK constraint refuses more than is on hand.
+-- Adds to what is reserved; one item for each stock row. The CHECK constraint refuses more than is on hand.
 -- name: stock_reserve_batch(variant_ids variant_id[], location_ids location_id[], quantities int4[]) :exec
 UPDATE stock s
 SET reserved = s.reserved + d.quantity
-FROM (SELECT u.variant_id, u.location_id, sum(u.quantity)::integer AS quantity
-      FROM unnest(:variant_ids, :location_ids, :quantities) u(variant_id, location_id, quantity)
-      GROUP BY u.variant_id, u.location_id
-      ORDER BY u.variant_id, u.location_id) d
+FROM (SELECT unnest(:variant_ids) AS variant_id, unnest(:location_ids) AS location_id, unnest(:quantities) AS quantity) d
 WHERE s.variant_id = d.variant_id AND s.location_id = d.location_id;
 
 -- name: reservation_insert_batch(order_ids order_id[], line_nos int2[], location_ids location_id[], variant_ids variant_id[], quantities int4[]) :exec
 INSERT INTO reservation (order_id, line_no, location_id, variant_id, quantity)
-SELECT * FROM unnest(:order_ids, :line_nos, :location_ids, :variant_ids, :quantities);
+SELECT unnest(:order_ids), unnest(:line_nos), unnest(:location_ids), unnest(:variant_ids), unnest(:quantities);
 
 -- The products of these variants: what events about their stock are about.
 -- name: variant_product_list(variant_ids variant_id[]) :many

@@ -10,13 +10,10 @@ SELECT nextval('order_number') AS number FROM generate_series(1, :count);
 -- addresses text[], cart_ids uuid?[], placed_at timestamptz, expires_at timestamptz) :exec
 INSERT INTO orders (id, number, customer_id, state, sequence, currency, subtotal_minor, total_minor, points, points_value_minor,
                     cash_minor, earn_points, hold_id, policy_version, address, cart_id, placed_at, expires_at)
-SELECT u.id, u.number, u.customer_id, 'pending_payment', 1, u.currency, u.subtotal_minor, u.total_minor, u.points, u.points_value_minor,
-       u.cash_minor, u.earn_points, u.hold_id, u.policy_version, u.address, u.cart_id, :placed_at::timestamptz, :expires_at::timestamptz
-FROM unnest(:ids::uuid[], :numbers::int8[], :customer_ids::uuid[], :currencies::text[], :subtotal_minors::int8[], :total_minors::int8[],
-            :points::int8[], :points_value_minors::int8[], :cash_minors::int8[], :earn_points::int8[], :hold_ids::uuid[],
-            :policy_versions::int4[], :addresses::text[], :cart_ids::uuid[])
-     AS u(id, number, customer_id, currency, subtotal_minor, total_minor, points, points_value_minor, cash_minor, earn_points, hold_id,
-          policy_version, address, cart_id);
+SELECT unnest(:ids::uuid[]), unnest(:numbers::int8[]), unnest(:customer_ids::uuid[]), 'pending_payment', 1, unnest(:currencies::text[]),
+       unnest(:subtotal_minors::int8[]), unnest(:total_minors::int8[]), unnest(:points::int8[]), unnest(:points_value_minors::int8[]),
+       unnest(:cash_minors::int8[]), unnest(:earn_points::int8[]), unnest(:hold_ids::uuid[]), unnest(:policy_versions::int4[]),
+       unnest(:addresses::text[]), unnest(:cart_ids::uuid[]), :placed_at::timestamptz, :expires_at::timestamptz;
 
 -- The lines of a batch of orders, one item a line.
 -- name: order_line_insert_batch(order_ids order_id[], line_nos int2[], product_ids product_id[], variant_ids variant_id[],
@@ -24,16 +21,15 @@ FROM unnest(:ids::uuid[], :numbers::int8[], :customer_ids::uuid[], :currencies::
 -- points int8[], points_value_minors int8[], cash_minors int8[]) :exec
 INSERT INTO order_line (order_id, line_no, product_id, variant_id, vendor_id, sku, title, quantity, unit_price_minor,
                         total_minor, points, points_value_minor, cash_minor)
-SELECT *
-FROM unnest(:order_ids::uuid[], :line_nos::int2[], :product_ids::uuid[], :variant_ids::uuid[], :vendor_ids::uuid[],
-            :skus::text[], :titles::text[], :quantities::int4[], :unit_price_minors::int8[], :total_minors::int8[],
-            :points::int8[], :points_value_minors::int8[], :cash_minors::int8[]);
+SELECT unnest(:order_ids::uuid[]), unnest(:line_nos::int2[]), unnest(:product_ids::uuid[]), unnest(:variant_ids::uuid[]),
+       unnest(:vendor_ids::uuid[]), unnest(:skus::text[]), unnest(:titles::text[]), unnest(:quantities::int4[]),
+       unnest(:unit_price_minors::int8[]), unnest(:total_minors::int8[]), unnest(:points::int8[]), unnest(:points_value_minors::int8[]),
+       unnest(:cash_minors::int8[]);
 
 -- The first line of the history of a batch of orders: placed by their customers.
 -- name: order_event_insert_batch(order_ids order_id[], customer_ids user_id[]) :exec
 INSERT INTO order_event (order_id, sequence, from_state, to_state, actor, actor_id)
-SELECT u.order_id, 1, NULL, 'pending_payment', 'customer', u.customer_id
-FROM unnest(:order_ids::uuid[], :customer_ids::uuid[]) AS u(order_id, customer_id);
+SELECT unnest(:order_ids::uuid[]), 1, NULL, 'pending_payment', 'customer', unnest(:customer_ids::uuid[]);
 
 -- name: order_lock_row(order_id order_id) :one
 -- returns: number int8, customer_id user_id, state text, sequence int4, currency text, total_minor int8, points int8,

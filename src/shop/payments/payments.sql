@@ -1,8 +1,7 @@
 -- Payments of a batch of new orders: those that take cash.
 -- name: payment_insert_batch(ids payment_id[], order_ids order_id[], amounts int8[], currencies text[]) :exec
 INSERT INTO payment (id, order_id, amount_minor, currency)
-SELECT u.id, u.order_id, u.amount, u.currency
-FROM unnest(:ids::uuid[], :order_ids::uuid[], :amounts::int8[], :currencies::text[]) AS u(id, order_id, amount, currency);
+SELECT unnest(:ids::uuid[]), unnest(:order_ids::uuid[]), unnest(:amounts::int8[]), unnest(:currencies::text[]);
 
 -- A further attempt, after one that failed.
 -- name: payment_insert(id payment_id, order_id order_id, attempt int2, amount_minor int8, currency text) :exec

@@ -1,24 +1,27 @@
 -- Queries of pricing. The price in force is the newest row whose time it is.
 
--- For the checkout engine and carts: what each (variant, currency) pair is and costs now. A pair whose variant does not
--- exist has no row; amount_minor is NULL where the variant has no price in that currency.
+-- For the checkout engine: what each of these variants is, and costs now in each of these currencies. A variant that does not
+-- exist has no row; amount_minor is NULL where it has no price in that currency. Closed vendors are few: one list of them costs
+-- less than a look at each variant's vendor.
 -- name: checkout_variant_batch(variant_ids variant_id[], currencies text[]) :many
 -- returns: variant_id variant_id, currency text, product_id product_id, vendor_id vendor_id, sku text, title text,
---   product_state text, variant_state text, vendor_state text, tender text, category_path uuid[], amount_minor int8?
-SELECT v.id AS variant_id, asked.currency, v.product_id, v.vendor_id, v.sku, v.title, p.state AS product_state,
-       v.state AS variant_state, ven.state AS vendor_state, p.tender, p.category_path, now_price.amount_minor
-FROM unnest(:variant_ids, :currencies) asked(variant_id, currency)
-JOIN variant v ON v.id = asked.variant_id
+--   for_sale bool, tender text, category_path uuid[], amount_minor int8?
+SELECT v.id AS variant_id, asked.currency, v.product_id, v.vendor_id, v.sku, v.title,
+       p.state = 'published' AND v.state = 'active'
+       AND v.vendor_id <> ALL (ARRAY(SELECT ven.id FROM vendor ven WHERE ven.state <> 'active')) AS for_sale,
+       p.tender, p.category_path, now_price.amount_minor
+FROM unnest(:currencies) asked(currency)
+CROSS JOIN variant v
 JOIN product p ON p.id = v.product_id
-JOIN vendor ven ON ven.id = v.vendor_id
 LEFT JOIN LATERAL (
     SELECT pr.amount_minor
     FROM price pr
-    WHERE pr.variant_id = asked.variant_id AND pr.currency = asked.currency::char(3)
+    WHERE pr.variant_id = v.id AND pr.currency = asked.currency::char(3)
       AND pr.valid_from <= now() AND (pr.valid_until IS NULL OR pr.valid_until > now())
     ORDER BY pr.valid_from DESC, pr.id DESC
     LIMIT 1
-) now_price ON true;
+) now_price ON true
+WHERE v.id = ANY(:variant_ids);
 
 -- ── endpoints ──
 
