@@ -236,6 +236,7 @@ void response_encode(struct http_exchange *x)
     if (bodiless)
         response->body = STR_NONE;
     struct buf out = buf_new(HEAD_BYTES_MAX);
+    buf_reserve(&out, 1024); /* what most need, in one step */
     buf_printf(&out, "HTTP/1.1 %d %s\r\n", response->status, status_reason(response->status));
     if (!bodiless)
         field(&out, "Content-Type",

@@ -13,6 +13,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -335,10 +336,22 @@ static void server_free(struct http_server *server)
     free(server);
 }
 
+/* A connection is a file descriptor: the soft limit of a shell (often 1024) would be reached long before
+ * ours. */
+static void descriptors_allow(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 enum error_code http_server_start(const struct http_server_options *options, struct http_server **out,
                                   struct error *error)
 {
     CHECK(sodium_init() >= 0);
+    descriptors_allow();
     signal(SIGPIPE, SIG_IGN); /* a client that left is an error of write() */
     struct http_server *server = calloc(1, sizeof *server);
     CHECK(server);
