@@ -9,6 +9,7 @@ import base64
 import fcntl
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -219,6 +220,13 @@ class Shop:
             raise Stop(f'cathay {" ".join(subcommand)} failed: {last}')
         return ''.join(output)
 
+    def write_environment(self):
+        """For people who run subcommands beside the shop: `. var/environment`."""
+        names = sorted(name for name in self.environment if name.startswith('CATHAY_') or name in ('DATABASE_URL', 'REDIS_URL'))
+        path = os.path.join(VAR, 'environment')
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'w') as file:
+            file.writelines(f'export {name}={shlex.quote(self.environment[name])}\n' for name in names)
+
     def prepare_data(self):
         self.cathay('migrate')
         marker = os.path.join(VAR, 'demo.txt')
@@ -286,14 +294,14 @@ class Shop:
 def greeting(shop, sign_ins):
     address = f'http://127.0.0.1:{shop.port}'
     lines = ['', 'Cathay Shop is open.', '',
-             f'  shop        {address}',
+             f'  shop        {address}/v1/products',
              f'  contract    {address}/docs   (read it and try it)',
-             f'  partners    {shop.sandbox}   (sandbox: payments and parcels)',
-             f'  mailbox     {shop.sandbox}/mailbox   (every mail the shop sends)',
+                          f'  mailbox     {shop.sandbox}/mailbox   (every mail the shop sends; payments and parcels have their pages there too)',
              f'  logs        {relative(LOGS)}/']
     if sign_ins.strip():
         lines += [''] + ['  ' + line for line in sign_ins.strip().split('\n')]
-    lines += ['', 'Next: docs/tour.md walks through a whole purchase with curl; build/cathay --help names the subcommands.',
+    lines += ['', 'Next: docs/tour.md walks through a whole purchase with curl.',
+              'Subcommands, in another terminal: . var/environment; build/cathay --help',
               'Ctrl-C stops everything.', '']
     return '\n'.join(lines)
 
@@ -327,6 +335,7 @@ def main():
         shop.build()
         shop.start_servers()
         shop.settle()
+        shop.write_environment()
         sign_ins = shop.prepare_data()
         shop.start()
         lock_says(held, f'{os.getpid()} http://127.0.0.1:{shop.port}')
