@@ -12,7 +12,8 @@
 #include "shop/shipping/shipping_module.h"
 #include "work/work.h"
 
-/* clang-format off: one a line */
+/* One a line. */
+/* clang-format off */
 const struct module *const modules[] = {
     &work_module,
     &accounts_module,
