@@ -5,14 +5,6 @@
 #include "shop/accounts/accounts_token.h"
 
 #include "base/config.h"
-#include "base/log.h"
-
-static enum error_code respond_user(struct request *req, int status, const struct api_user *user)
-{
-    struct buf body = buf_new(BUF_DEFAULT_MAX);
-    api_user_encode(&body, user);
-    return respond_buf(req, status, &body);
-}
 
 static enum error_code respond_tokens(struct request *req, int status, const struct session_grant *grant)
 {
@@ -163,7 +155,7 @@ enum error_code me_show_handle(struct request *req, const struct api_me_show *in
     (void)in;
     struct api_user user;
     enum error_code code = user_load(req->db, req->arena, req->principal.user_id, &user);
-    return code ? code : respond_user(req, 200, &user);
+    return code ? code : user_respond(req, 200, &user);
 }
 
 enum error_code me_update_handle(struct request *req, const struct api_me_update *in)

@@ -3,7 +3,7 @@
 #include "http/cursor.h"
 #include "shop/accounts/accounts_session.h"
 
-static enum error_code respond_user(struct request *req, int status, const struct api_user *user)
+enum error_code user_respond(struct request *req, int status, const struct api_user *user)
 {
     struct buf body = buf_new(BUF_DEFAULT_MAX);
     api_user_encode(&body, user);
@@ -50,7 +50,7 @@ enum error_code user_show_handle(struct request *req, const struct api_user_show
 {
     struct api_user user;
     enum error_code code = user_load(req->db, req->arena, in->user_id, &user);
-    return code ? code : respond_user(req, 200, &user);
+    return code ? code : user_respond(req, 200, &user);
 }
 
 enum error_code user_create_handle(struct request *req, const struct api_user_create *in)
@@ -68,7 +68,7 @@ enum error_code user_create_handle(struct request *req, const struct api_user_cr
         code = accounts_user_create(req->db, req->arena, &draft, &id, &req->error);
     if (!code)
         code = user_load(req->db, req->arena, id, &user);
-    return code ? code : respond_user(req, 201, &user);
+    return code ? code : user_respond(req, 201, &user);
 }
 
 struct state_work {
@@ -103,7 +103,7 @@ static enum error_code set_state(struct request *req, struct user_id user_id, bo
         code = pg_transaction(req->db, state_transaction, &work);
     if (!code)
         code = user_load(req->db, req->arena, user_id, &user);
-    return code ? code : respond_user(req, 200, &user);
+    return code ? code : user_respond(req, 200, &user);
 }
 
 enum error_code user_block_handle(struct request *req, const struct api_user_block *in)

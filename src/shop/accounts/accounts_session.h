@@ -29,6 +29,8 @@ enum error_code session_begin(struct pg *db, struct session_grant *grant);
  * session is over; ERR_TOKEN_REUSED: the session has been ended because of it. */
 enum error_code session_refresh(struct pg *db, struct arena *arena, struct str text,
                                 struct session_grant *grant, struct error *error);
+/* Answers with one account. */
+enum error_code user_respond(struct request *req, int status, const struct api_user *user);
 /* The account as the wire has it; ERR_NOT_FOUND. */
 enum error_code user_load(struct pg *db, struct arena *arena, struct user_id id, struct api_user *user);
 /* In a transaction: "user.blocked" and the like. */

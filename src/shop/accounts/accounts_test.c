@@ -104,7 +104,8 @@ static void roles(void **state)
         enum api_role parsed;
         assert_true(accounts_role_parse(str_from(accounts_role_text(role)), &parsed) && parsed == role);
         assert_true(user_role_may_manage(ROLE_ADMIN, role));
-        assert_int_equal(user_role_may_manage(ROLE_MANAGER, role), role != ROLE_MANAGER && role != ROLE_ADMIN);
+        assert_int_equal(user_role_may_manage(ROLE_MANAGER, role),
+                         role != ROLE_MANAGER && role != ROLE_ADMIN);
         assert_false(user_role_may_manage(ROLE_SUPPORT, role) || user_role_may_manage(ROLE_VENDOR, role));
     }
     enum api_role parsed;
