@@ -1,0 +1,53 @@
+/* Webhooks of the gateway: a signature header in the first line, the body as the rest; and the same bytes as
+ * a form. Whatever comes: no crash, no leak; nobody guesses a signature; what is taken for an event keeps its
+ * promises. */
+#include "base/check.h"
+#include "sandbox/form.h"
+#include "shop/payments/gateway_stripe.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void look_at_intent(const struct gateway_intent *intent)
+{
+    CHECK(intent->id.len > 0 && intent->amount.minor >= 0 && intent->amount.minor <= MONEY_MINOR_MAX);
+    CHECK(intent->response.len > 0);
+    /* The client's secret is not kept. */
+    json_t *kept = json_loadb(intent->response.ptr, intent->response.len, 0, NULL);
+    CHECK(kept && !json_object_get(kept, "client_secret"));
+    json_decref(kept);
+}
+
+static void look_at_form(struct arena *arena, struct str text)
+{
+    struct form form;
+    if (!form_parse(text, arena, &form))
+        return;
+    struct str values[4];
+    CHECK(form.count <= FORM_PAIRS_MAX && form_list(&form, STR("a"), values, 4) <= 4);
+    struct str object = form_object_json(&form, STR("metadata"), arena);
+    json_t *json = json_loadb(object.ptr, object.len, JSON_REJECT_DUPLICATES, NULL);
+    CHECK(json_is_object(json));
+    json_decref(json);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct arena *arena = arena_new();
+    struct error error = {.code = ERR_OK};
+    struct str body = {(const char *)data, size};
+    struct str header = str_split(&body, '\n');
+    enum error_code code = stripe_signature_check(header, body, STR("whsec_of_which_no_input_knows"),
+                                                  1700000000 * INT64_C(1000000), &error);
+    CHECK(code == ERR_SIGNATURE && error.detail[0]);
+    struct gateway_event event;
+    if (stripe_event_parse(arena, body, &event, &error) == ERR_OK) {
+        CHECK(event.id.len > 0 && event.id.len <= 255 && event.type.len > 0);
+        if (event.kind == GATEWAY_EVENT_INTENT)
+            look_at_intent(&event.intent);
+        else if (event.kind == GATEWAY_EVENT_REFUND)
+            CHECK(event.refund.id.len > 0 && event.refund.amount.minor >= 0);
+    }
+    look_at_form(arena, body);
+    arena_free(arena);
+    return 0;
+}
