@@ -154,3 +154,15 @@ CREATE INDEX listing_category ON listing USING gin (category_path);
 CREATE INDEX listing_facets ON listing USING gin (facets);
 CREATE INDEX listing_search ON listing USING gin (search);
 CREATE INDEX listing_typos ON listing USING gin (search_name gin_trgm_ops);
+
+-- Products whose names resemble what was typed, best first. A letter or two wrong in a word still leaves half of its trigrams.
+CREATE FUNCTION listing_resembling(typed text) RETURNS TABLE (product_id uuid, currency char(3), score bigint)
+LANGUAGE sql STABLE
+SET pg_trgm.word_similarity_threshold = 0.5
+AS $$
+    SELECT l.product_id, l.currency, (word_similarity(lower(typed), l.search_name) * 1000000)::bigint
+    FROM listing l
+    WHERE lower(typed) <% l.search_name
+    ORDER BY 3 DESC, 1
+    LIMIT 4000
+$$;

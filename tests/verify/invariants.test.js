@@ -28,7 +28,7 @@ const BREAKS = {
   stock_reserved_within_on_hand: `ALTER TABLE stock DROP CONSTRAINT stock_reserved_within_on_hand; UPDATE stock SET reserved = on_hand + 1 WHERE variant_id = (SELECT variant_id FROM stock LIMIT 1)`,
   stock_is_at_vendors_places: `UPDATE stock SET priority = priority + 7 WHERE variant_id = (SELECT variant_id FROM stock LIMIT 1)`,
   stock_reservations_fit_orders: `INSERT INTO reservation (order_id, line_no, location_id, variant_id, quantity) SELECT ${NOBODY}, 1, location_id, variant_id, 1 FROM stock LIMIT 1`,
-  price_for_all_on_sale: `DELETE FROM price WHERE variant_id = (SELECT variant_id FROM price LIMIT 1)`,
+  price_for_all_on_sale: `DELETE FROM price`,
   ledger_balance_is_sum: `UPDATE ledger_account SET posted = posted + 1 WHERE kind = 'customer'`,
   ledger_closing_fits: `UPDATE transfer SET points = points + 1 WHERE step = 1`,
   ledger_accounts_exist: `UPDATE transfer SET credit_account_id = ${NOBODY} WHERE kind = 'grant'`,

@@ -43,7 +43,7 @@ enum error_code catalog_version_check(struct request *req, bool has_if_match, st
     if (!has_if_match)
         return error_set(&req->error, ERR_PRECONDITION_MISSING,
                          "Read it first and send its ETag as If-Match");
-    struct str current = arena_printf(req->arena, "\"v%d\"", version);
+    struct str current = arena_printf(req->arena, "\"%d\"", version);
     struct str rest = if_match;
     while (rest.ptr) {
         if (str_equal(str_trim(str_split(&rest, ',')), current))
@@ -56,10 +56,10 @@ enum error_code catalog_version_check(struct request *req, bool has_if_match, st
 enum error_code catalog_respond_version(struct request *req, int status, int32_t version, struct str body)
 {
     if (str_equal(req->method, STR("GET")) || str_equal(req->method, STR("HEAD"))) {
-        if (respond_etag(req, arena_printf(req->arena, "v%d", version)))
+        if (respond_etag(req, arena_printf(req->arena, "%d", version)))
             return ERR_OK;
     } else {
-        respond_header(req, STR("ETag"), arena_printf(req->arena, "\"v%d\"", version));
+        respond_header(req, STR("ETag"), arena_printf(req->arena, "\"%d\"", version));
     }
     return respond_json(req, status, body);
 }

@@ -71,8 +71,6 @@ static enum error_code check_still_on_sale(struct request *req, const struct pro
     if (row.variants == 0)
         return error_set(&req->error, ERR_CONFLICT,
                          "It is the last variant of a product on sale: archive the product");
-    if (row.unpriced > 0)
-        return error_set(&req->error, ERR_CONFLICT, "The variant has no price, and its product is on sale");
     if (row.pictures == 0)
         return error_set(&req->error, ERR_CONFLICT, "It is the last picture of a product on sale");
     return ERR_OK;

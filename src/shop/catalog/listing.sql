@@ -138,8 +138,9 @@ LEFT JOIN page last ON last.n = :page_size;
 -- name: listing_similar(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, price_least int8?, price_most int8?, facets text[]?, in_stock_only bool, typed text, after_key int8?, after_id product_id?, page_size int4) :one
 -- returns: items json, more bool, last_number int8?, last_id product_id?
 WITH candidate AS (
-    SELECT l.product_id, l.card, (word_similarity(lower(:typed), l.search_name) * 1000000)::bigint AS score
-    FROM listing l
+    SELECT l.product_id, l.card, r.score
+    FROM listing_resembling(:typed) r
+    JOIN listing l ON l.product_id = r.product_id AND l.currency = r.currency
     WHERE l.currency = :currency::char(3)
       AND (:category_id::uuid IS NULL OR l.category_path @> ARRAY[:category_id::uuid])
       AND (:vendor_id::uuid IS NULL OR l.vendor_id = :vendor_id)
@@ -148,9 +149,6 @@ WITH candidate AS (
       AND (:price_most::bigint IS NULL OR l.price_minor <= :price_most)
       AND (:facets::text[] IS NULL OR l.facets @> :facets)
       AND (NOT :in_stock_only::boolean OR l.in_stock)
-      AND lower(:typed) <% l.search_name
-    ORDER BY l.published_at DESC, l.product_id DESC
-    LIMIT 2000
 ), page AS (
     SELECT c.*, row_number() OVER (ORDER BY c.score DESC, c.product_id DESC) AS n
     FROM candidate c

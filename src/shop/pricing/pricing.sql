@@ -73,13 +73,13 @@ FROM page;
 
 -- ── invariants ──
 
--- A published product can be bought: each of its active variants has had a price.
+-- A published product can be bought: one of its active variants has had a price. (A variant that is new may wait for its first.)
 -- name: price_check_published(most int4) :many
--- returns: variant_id variant_id, product_id product_id
-SELECT v.id AS variant_id, v.product_id
-FROM variant v
-JOIN product p ON p.id = v.product_id AND p.state = 'published'
-WHERE v.state = 'active' AND NOT EXISTS (SELECT FROM price pr WHERE pr.variant_id = v.id)
+-- returns: product_id product_id
+SELECT p.id AS product_id
+FROM product p
+WHERE p.state = 'published'
+  AND NOT EXISTS (SELECT FROM variant v JOIN price pr ON pr.variant_id = v.id WHERE v.product_id = p.id AND v.state = 'active')
 LIMIT :most;
 
 -- ── tasks ──

@@ -20,14 +20,14 @@ static enum error_code check_published(struct pg *db, struct arena *arena, struc
         price_check_published(db, arena, (struct price_check_published_args){VIOLATIONS_MAX}, &rows);
     for (size_t i = 0; !code && i < rows.count; i++) {
         char where[ID_TEXT_MAX];
-        variant_id_text(rows.items[i].variant_id, where);
+        product_id_text(rows.items[i].product_id, where);
         violation_add(violations, where, "is on sale and never had a price");
     }
     return code;
 }
 
 static const struct invariant invariants[] = {
-    {"price_for_all_on_sale", "Every variant on sale has had a price", check_published},
+    {"price_for_all_on_sale", "Every product on sale has a variant that has had a price", check_published},
     {NULL},
 };
 
