@@ -1,4 +1,5 @@
 /* The shop's modules, from the bottom up. Adding one is a line here and a folder under src/shop/. */
+#include "http/http_module.h"
 #include "shop/accounts/accounts.h"
 #include "shop/cart/cart.h"
 #include "shop/catalog/catalog_module.h"
@@ -15,18 +16,8 @@
 /* One a line. */
 /* clang-format off */
 const struct module *const modules[] = {
-    &work_module,
-    &accounts_module,
-    &catalog_module,
-    &inventory_module,
-    &pricing_module,
-    &loyalty_module,
-    &cart_module,
-    &orders_module,
-    &payments_module,
-    &shipping_module,
-    &checkout_module,
-    &notify_module,
-    NULL,
+    &work_module,    &http_module, &accounts_module, &catalog_module,  &inventory_module, &pricing_module,
+    &loyalty_module, &cart_module, &orders_module,   &payments_module, &shipping_module,  &checkout_module,
+    &notify_module,  NULL,
 };
 /* clang-format on */

@@ -18,6 +18,8 @@ static const char help[] =
     "       cathay tasks retry ID                       run it again now, with all its attempts\n"
     "       cathay tasks retry --all-dead [--name N]    the same for every dead letter\n"
     "       cathay tasks discard ID                     never run it (again)\n"
+    "       cathay tasks kinds                          which tasks there are, and the events that start "
+    "them\n"
     "       cathay tasks schedules                      periodic tasks\n"
     "       cathay tasks pause NAME                     a periodic task: not until resumed\n"
     "       cathay tasks resume NAME\n"
@@ -260,6 +262,27 @@ static int discard(const struct command *command, const char *id_text)
     return 0;
 }
 
+/* From the program alone, one line for each task and event. */
+static int kinds(void)
+{
+    static const char *const priorities[] = {"high", "normal", "low"};
+    printf("%-10s %-32s %-28s %-8s %5s %7s\n", "MODULE", "TASK", "STARTED BY", "PRIORITY", "TRIES", "LIMIT");
+    for (const struct module *const *module = modules; *module; module++) {
+        for (const struct task_definition *task = (*module)->tasks; task && task->name; task++) {
+            static const char *const no_event[] = {NULL};
+            const char *const *event = task->events ? task->events : no_event;
+            do {
+                const char *starter = *event                                   ? *event
+                                      : work_is_schedule(str_from(task->name)) ? "(schedule)"
+                                                                               : "(code)";
+                printf("%-10s %-32s %-28s %-8s %5d %5d s\n", (*module)->name, task->name, starter,
+                       priorities[task->priority], work_attempts_max(task), work_timeout_s(task));
+            } while (*event && *++event);
+        }
+    }
+    return 0;
+}
+
 static int schedules(const struct command *command)
 {
     struct tasks_schedules_rows rows;
@@ -312,6 +335,8 @@ static int dispatch(const struct command *command, int argc, char **argv)
         return list(command, argc - 2, argv + 2);
     if (strcmp(verb, "retry") == 0)
         return retry(command, argc - 2, argv + 2);
+    if (strcmp(verb, "kinds") == 0 && argc == 2)
+        return kinds();
     if (strcmp(verb, "schedules") == 0 && argc == 2)
         return schedules(command);
     if (argc != 3)

@@ -15,3 +15,10 @@ WHERE owner_id = :owner_id AND key = :key;
 INSERT INTO idempotency (owner_id, key, operation, body_hash, status, content_type, body)
 VALUES (:owner_id, :key, :operation, :body_hash, :status, :content_type, :body)
 ON CONFLICT (owner_id, key) DO NOTHING;
+
+-- Answers are kept for 24 hours at least; twice that, so that no clock matters.
+-- name: idempotency_delete_old(batch int4) :exec
+DELETE FROM idempotency WHERE (owner_id, key) IN (
+    SELECT owner_id, key FROM idempotency
+    WHERE created_at < now() - interval '48 hours'
+    LIMIT :batch FOR UPDATE SKIP LOCKED);

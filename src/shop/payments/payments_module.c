@@ -33,8 +33,11 @@ static void stop(void)
     payment_gateway()->stop();
 }
 
+static const struct event_definition events[] = {{"webhook.received", NULL}, {NULL, NULL}};
+
 const struct module payments_module = {
     .name = "payments",
+    .events = events,
     .tasks = payment_tasks,
     .schedules = payment_schedules,
     .invariants = payment_invariants,

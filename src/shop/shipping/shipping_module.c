@@ -67,8 +67,12 @@ static const struct invariant invariants[] = {
     {NULL},
 };
 
+static const struct event_definition events[] = {
+    {"webhook.easypost", NULL}, {"order.shipment_moved", NULL}, {NULL, NULL}};
+
 const struct module shipping_module = {
     .name = "shipping",
+    .events = events,
     .tasks = tasks,
     .schedules = schedules,
     .invariants = invariants,
