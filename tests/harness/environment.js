@@ -259,6 +259,11 @@ class Environment {
     return (await this.db.query(text, values)).rows;
   }
 
+  /** The variables that make any cathay one of this shop. */
+  get variables() {
+    return variables(this.settings);
+  }
+
   /** Runs a subcommand to its end, with this shop's settings: {code, stdout, stderr}. */
   run(...subcommand) {
     return runProgram(subcommand, this.settings);

@@ -76,7 +76,7 @@ let shell;
 
 before(async () => {
   environment = await Environment.start({ demo: true, settings: { sandbox_parcel_step_ms: 500 } });
-  shell = new Shell({ ...process.env, SHOP: environment.url, PARTNERS: environment.sandboxUrl });
+  shell = new Shell({ ...process.env, ...environment.variables, SHOP: environment.url, PARTNERS: environment.sandboxUrl });
 });
 after(async () => {
   shell?.close();
