@@ -77,7 +77,7 @@ enum error_code pg_fetch_many(struct pg *db, const struct pg_query *query, struc
 /* `affected`: rows inserted, updated, deleted or selected; may be NULL. */
 enum error_code pg_fetch_affected(struct pg *db, const struct pg_query *query, int64_t *affected);
 
-/* For pg_filter.h and tests: encodes arguments into params that are valid until pg_encoded_free(); decodes
+/* For tests: encodes arguments into params that are valid until pg_encoded_free(); decodes
  * one row. */
 struct pg_encoded {
     struct pg_params params;
