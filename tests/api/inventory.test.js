@@ -143,3 +143,8 @@ test('CCH-2 INV-1 pages and listings follow the state of stock', async () => {
   await both('in_stock');
   await env.verify();
 });
+
+test('INV-1 the database and the program draw the same borders between states', async () => {
+  const rows = await env.query('SELECT n, stock_state(n) AS state FROM unnest(ARRAY[-1, 0, 1, 5, 6, NULL]::bigint[]) n');
+  assert.deepStrictEqual(rows.map(({ state }) => state), ['out_of_stock', 'out_of_stock', 'low', 'low', 'in_stock', 'out_of_stock']);
+});

@@ -1,0 +1,189 @@
+#include "shop/catalog/catalog.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+static struct arena *arena;
+
+static int set_up(void **state)
+{
+    (void)state;
+    arena = arena_new();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    arena_free(arena);
+    return 0;
+}
+
+#define DEFINITIONS                                                                                          \
+    "{\"fabric\":{\"type\":\"choice\",\"choices\":[\"wool\",\"silk\"]},\"litres\":{\"type\":\"number\"},"    \
+    "\"tint\":{\"type\":\"colour\"},\"washable\":{\"type\":\"boolean\"},\"origin\":{\"type\":\"text\"}}"
+
+static void attributes_case(const char *attributes, const char *field)
+{
+    struct error error = {.code = ERR_OK};
+    enum error_code code = catalog_attributes_check(str_from(attributes), STR(DEFINITIONS), &error);
+    assert_int_equal(code, field ? ERR_VALIDATION : ERR_OK);
+    assert_int_equal(error.field_count, field ? 1 : 0);
+    if (field)
+        assert_string_equal(error.fields[0].field, field);
+}
+
+static void test_attributes_fit_their_types(void **state)
+{
+    (void)state;
+    attributes_case("{}", NULL);
+    attributes_case(
+        "{\"fabric\":\"silk\",\"litres\":3,\"tint\":\"#00fFaB\",\"washable\":false,\"origin\":\"香港\"}",
+        NULL);
+    attributes_case("{\"litres\":2.5}", NULL);
+    attributes_case("{\"litres\":\"3\"}", "attributes.litres");
+    attributes_case("{\"litres\":true}", "attributes.litres");
+    attributes_case("{\"washable\":0}", "attributes.washable");
+    attributes_case("{\"fabric\":\"felt\"}", "attributes.fabric");
+    attributes_case("{\"fabric\":1}", "attributes.fabric");
+    attributes_case("{\"tint\":\"00ffab\"}", "attributes.tint");
+    attributes_case("{\"tint\":\"#00ffa\"}", "attributes.tint");
+    attributes_case("{\"tint\":\"#00ffag\"}", "attributes.tint");
+    attributes_case("{\"origin\":\"\"}", "attributes.origin");
+    attributes_case("{\"origin\":null}", "attributes.origin");
+    attributes_case("{\"origin\":[\"x\"]}", "attributes.origin");
+    attributes_case("{\"nobody_knows\":1}", "attributes.nobody_knows");
+}
+
+static void test_texts_have_a_length_in_characters(void **state)
+{
+    (void)state;
+    char text[ATTRIBUTE_TEXT_MAX * 3 + 64];
+    for (int over = 0; over <= 1; over++) {
+        size_t length = (size_t)snprintf(text, sizeof text, "{\"origin\":\"");
+        for (int i = 0; i < ATTRIBUTE_TEXT_MAX + over; i++)
+            length += (size_t)snprintf(text + length, sizeof text - length, "港");
+        snprintf(text + length, sizeof text - length, "\"}");
+        attributes_case(text, over ? "attributes.origin" : NULL);
+    }
+}
+
+static void test_codes_of_attributes(void **state)
+{
+    (void)state;
+    struct str_array codes;
+    struct error error = {.code = ERR_OK};
+    assert_int_equal(catalog_attribute_codes(arena, STR("{\"a\":1,\"b\":{}}"), &codes, &error), ERR_OK);
+    assert_int_equal(codes.count, 2);
+    assert_int_equal(catalog_attribute_codes(arena, STR("{}"), &codes, &error), ERR_OK);
+    assert_int_equal(codes.count, 0);
+    assert_non_null(codes.items); /* an empty array, not NULL */
+    assert_int_equal(catalog_attribute_codes(arena, STR("[]"), &codes, &error), ERR_VALIDATION);
+    assert_int_equal(catalog_attribute_codes(arena, STR("{\"a\":1,\"a\":2}"), &codes, &error),
+                     ERR_VALIDATION);
+    assert_int_equal(catalog_attribute_codes(arena, STR("{\"a\":\"\\u0000\"}"), &codes, &error),
+                     ERR_VALIDATION);
+    struct buf many = buf_new(4096);
+    for (int i = 0; i <= PRODUCT_ATTRIBUTES_MAX; i++)
+        buf_printf(&many, "%s\"a%d\":1", i ? "," : "{", i);
+    buf_char(&many, '}');
+    assert_int_equal(catalog_attribute_codes(arena, buf_str(&many), &codes, &error), ERR_VALIDATION);
+    buf_free(&many);
+}
+
+static void options_case(const char *chosen, const char *field)
+{
+    static const struct str options[] = {{"size", 4}, {"colour", 6}};
+    struct error error = {.code = ERR_OK};
+    enum error_code code = catalog_options_check(str_from(chosen), (struct str_array){options, 2}, &error);
+    assert_int_equal(code, field ? ERR_VALIDATION : ERR_OK);
+    if (field)
+        assert_string_equal(error.fields[0].field, field);
+}
+
+static void test_variants_choose_every_option_of_their_product(void **state)
+{
+    (void)state;
+    options_case("{\"size\":\"M\",\"colour\":\"navy\"}", NULL);
+    options_case("{\"colour\":\"navy\",\"size\":\"M\"}", NULL);
+    options_case("{\"size\":\"M\"}", "options.colour");
+    options_case("{\"size\":\"M\",\"colour\":\"navy\",\"fit\":\"slim\"}", "options.fit");
+    options_case("{\"size\":1,\"colour\":\"navy\"}", "options.size");
+    options_case("{\"size\":\"\",\"colour\":\"navy\"}", "options.size");
+    options_case("[]", "options");
+    struct error error = {.code = ERR_OK};
+    assert_int_equal(catalog_options_check(STR("{}"), (struct str_array){NULL, 0}, &error), ERR_OK);
+}
+
+static void slug_case(const char *name, const char *slug)
+{
+    struct product_id id;
+    assert_true(product_id_parse(STR("prd_0192f3c4a5b67c8d9e0f1a2b3cabcdef"), &id));
+    struct str made = catalog_slug(arena, str_from(name), id);
+    assert_string_equal(made.ptr, slug);
+    assert_int_equal(made.len, strlen(slug));
+}
+
+static void test_slugs(void **state)
+{
+    (void)state;
+    slug_case("Café Noir, 200 g", "cafe-noir-200-g-abcdef");
+    slug_case("  --Über-Größe!!", "uber-grose-abcdef");
+    slug_case("登機箱", "abcdef");
+    slug_case("Tea 鐵觀音 Tin", "tea-tin-abcdef");
+    slug_case("abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijXYZ",
+              "abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghij-abcdef");
+    slug_case("\xc3", "abcdef"); /* cut in the middle of a character */
+}
+
+static void picture_case(const char *type, const char *bytes, size_t count, const char *known_as)
+{
+    struct str found = catalog_picture_type(str_from(type), (struct str){bytes, count});
+    if (known_as)
+        assert_true(str_equal(found, str_from(known_as)));
+    else
+        assert_null(found.ptr);
+}
+
+static void test_pictures_are_what_they_say(void **state)
+{
+    (void)state;
+    picture_case("image/png", "\x89PNG\r\n\x1a\n....", 12, "image/png");
+    picture_case("IMAGE/PNG; x=1", "\x89PNG\r\n\x1a\n....", 12, "image/png");
+    picture_case("image/jpeg", "\x89PNG\r\n\x1a\n....", 12, NULL);
+    picture_case("image/jpeg", "\xff\xd8\xff\xe0", 4, "image/jpeg");
+    picture_case("image/webp", "RIFF1234WEBPVP8 ", 16, "image/webp");
+    picture_case("image/webp", "RIFF1234WAVEfmt ", 16, NULL);
+    picture_case("image/webp", "RIFF", 4, NULL);
+    picture_case("image/svg+xml", "<svg/>", 6, "image/svg+xml");
+    picture_case("image/svg+xml", "<?xml?><svg/>", 13, "image/svg+xml");
+    picture_case("image/svg+xml", "<html></html>", 13, NULL);
+    picture_case("image/svg+xml", "<svg>\xff", 6, NULL);
+    picture_case("image/svg+xml", "", 0, NULL);
+    picture_case("text/html", "<svg/>", 6, NULL);
+    picture_case("image/gif", "GIF89a", 6, NULL);
+}
+
+static void test_facets(void **state)
+{
+    (void)state;
+    assert_string_equal(catalog_facet(arena, STR("material:leather")).ptr, "material=leather");
+    assert_string_equal(catalog_facet(arena, STR("ratio:16:9")).ptr, "ratio=16:9");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_attributes_fit_their_types),
+        cmocka_unit_test(test_texts_have_a_length_in_characters),
+        cmocka_unit_test_setup_teardown(test_codes_of_attributes, set_up, tear_down),
+        cmocka_unit_test(test_variants_choose_every_option_of_their_product),
+        cmocka_unit_test_setup_teardown(test_slugs, set_up, tear_down),
+        cmocka_unit_test(test_pictures_are_what_they_say),
+        cmocka_unit_test_setup_teardown(test_facets, set_up, tear_down),
+    };
+    return cmocka_run_group_tests_name("catalog", tests, NULL, NULL);
+}
