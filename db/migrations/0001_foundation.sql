@@ -96,6 +96,7 @@ CREATE TABLE task (
     aggregate_id uuid        NOT NULL,
     payload      text, -- of a task without an event; else the event's
     unique_key   text,
+    traceparent  text, -- of a task without an event; else the event's
     priority     smallint    NOT NULL DEFAULT 1,
     state        text        NOT NULL DEFAULT 'ready' CHECK (state IN ('ready', 'running', 'done', 'dead', 'discarded')),
     attempt      integer     NOT NULL DEFAULT 0,

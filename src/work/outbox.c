@@ -1,6 +1,7 @@
 /* Writing events and tasks. Everything here is an INSERT in the caller's transaction; what happens after the
  * commit is the relay's. */
 #include "base/check.h"
+#include "base/log.h"
 #include "outbox_sql.h"
 #include "work/registry.h"
 #include "work/work.h"
@@ -9,6 +10,13 @@ static void check_event(const struct event *event)
 {
     CHECK(event->type.len > 0 && event->type.len <= WORK_NAME_MAX);
     CHECK(event->payload.len > 1 && event->payload.ptr[0] == '{');
+}
+
+/* The event's own, else that of the request or task that this thread is working on. */
+static struct str trace_of(struct str traceparent)
+{
+    struct str trace = traceparent.len ? traceparent : log_context_traceparent();
+    return trace.len ? trace : STR_NONE;
 }
 
 enum error_code outbox_publish(struct pg *db, const struct event *event, struct event_id *id)
@@ -24,7 +32,7 @@ enum error_code outbox_publish(struct pg *db, const struct event *event, struct 
                                       .aggregate_id = event->aggregate_id,
                                       .sequence = event->sequence,
                                       .payload = event->payload,
-                                      .traceparent = event->traceparent.len ? event->traceparent : STR_NONE};
+                                      .traceparent = trace_of(event->traceparent)};
     return outbox_insert(db, args, NULL);
 }
 
@@ -44,7 +52,7 @@ enum error_code outbox_publish_queue(struct pg *db, struct arena *arena, const s
         aggregates[i] = events[i].aggregate_id;
         sequences[i] = events[i].sequence;
         payloads[i] = events[i].payload;
-        traces[i] = events[i].traceparent.len ? events[i].traceparent : STR_NONE;
+        traces[i] = trace_of(events[i].traceparent);
     }
     struct outbox_insert_many_args args = {.ids = {ids, count},
                                            .types = {types, count},
@@ -70,6 +78,7 @@ enum error_code task_enqueue(struct pg *db, const struct task_request *request)
                                     .payload = request->payload.len ? request->payload : STR("{}"),
                                     .unique_key = request->unique_key,
                                     .priority = (int16_t)task->priority,
-                                    .delay_ms = request->delay_ms};
+                                    .delay_ms = request->delay_ms,
+                                    .traceparent = trace_of(STR_NONE)};
     return task_insert(db, args, NULL);
 }

@@ -7,8 +7,9 @@ VALUES (:id, :type, :aggregate_id, :sequence, :payload, :traceparent);
 INSERT INTO outbox (id, type, aggregate_id, sequence, payload, traceparent)
 SELECT unnest(:ids), unnest(:types), unnest(:aggregate_ids), unnest(:sequences), unnest(:payloads), unnest(:traceparents);
 
--- name: task_insert(id task_id, name text, aggregate_id uuid, payload text, unique_key text?, priority int2, delay_ms int8) :exec
-INSERT INTO task (id, name, aggregate_id, payload, unique_key, priority, due_at)
+-- name: task_insert(id task_id, name text, aggregate_id uuid, payload text, unique_key text?, priority int2,
+--   delay_ms int8, traceparent text?) :exec
+INSERT INTO task (id, name, aggregate_id, payload, unique_key, priority, due_at, traceparent)
 VALUES (:id, :name, :aggregate_id, :payload, :unique_key, :priority,
-        clock_timestamp() + :delay_ms * interval '1 millisecond')
+        clock_timestamp() + :delay_ms * interval '1 millisecond', :traceparent)
 ON CONFLICT (name, unique_key) WHERE state IN ('ready', 'running') DO NOTHING;

@@ -7,10 +7,10 @@ WITH claimed AS (
     UPDATE task SET state = 'running', attempt = attempt + 1, lease_owner = :owner,
                     lease_until = clock_timestamp() + :lease_s * interval '1 second'
     WHERE id = :id AND state = 'ready' AND due_at <= clock_timestamp()
-    RETURNING id, event_id, name, aggregate_id, payload, attempt
+    RETURNING id, event_id, name, aggregate_id, payload, attempt, traceparent
 )
 SELECT c.id, c.event_id, c.name, c.aggregate_id, coalesce(c.payload, o.payload, '{}') AS payload, c.attempt, o.type, o.sequence,
-       o.traceparent, set_config('synchronous_commit', 'off', true) AS quiet
+       coalesce(o.traceparent, c.traceparent) AS traceparent, set_config('synchronous_commit', 'off', true) AS quiet
 FROM claimed c LEFT JOIN outbox o ON o.id = c.event_id;
 
 -- The same for the task that has waited longest: how workers find work without Redis.
@@ -24,10 +24,10 @@ WITH claimed AS (
                 WHERE state = 'ready' AND priority = :priority AND due_at <= now()
                 ORDER BY due_at LIMIT 1
                 FOR UPDATE SKIP LOCKED)
-    RETURNING id, event_id, name, aggregate_id, payload, attempt
+    RETURNING id, event_id, name, aggregate_id, payload, attempt, traceparent
 )
 SELECT c.id, c.event_id, c.name, c.aggregate_id, coalesce(c.payload, o.payload, '{}') AS payload, c.attempt, o.type, o.sequence,
-       o.traceparent, set_config('synchronous_commit', 'off', true) AS quiet
+       coalesce(o.traceparent, c.traceparent) AS traceparent, set_config('synchronous_commit', 'off', true) AS quiet
 FROM claimed c LEFT JOIN outbox o ON o.id = c.event_id;
 
 -- Owner and attempt together are the claim: somebody else's, or a later one of the same worker, does not match. The

@@ -14,7 +14,8 @@ ORDER BY t.id DESC LIMIT :most;
 -- pushed_at timestamptz?, lease_until timestamptz?, lease_owner uuid?, created_at timestamptz, finished_at timestamptz?,
 -- last_error text?
 SELECT t.id, t.name, t.state, t.priority, t.attempt, t.event_id, o.type AS event_type, o.sequence, t.aggregate_id,
-       coalesce(t.payload, o.payload) AS payload, t.unique_key, o.traceparent, t.due_at, t.pushed_at, t.lease_until, t.lease_owner,
+       coalesce(t.payload, o.payload) AS payload, t.unique_key,
+       coalesce(o.traceparent, t.traceparent) AS traceparent, t.due_at, t.pushed_at, t.lease_until, t.lease_owner,
        t.created_at, t.finished_at, t.last_error
 FROM task t LEFT JOIN outbox o ON o.id = t.event_id
 WHERE t.id = :id;

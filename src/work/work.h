@@ -22,7 +22,7 @@ struct event {
     struct uuid aggregate_id;
     int64_t sequence;
     struct str payload;
-    struct str traceparent; /* may be absent */
+    struct str traceparent; /* absent: that of the request or task in hand (log_context_set), if any */
 };
 
 /* Inside a transaction. id may be NULL. */

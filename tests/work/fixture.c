@@ -35,6 +35,13 @@ static enum error_code leave_trace(struct pg *on, const struct task_run *run)
     return pg_execute(on, sql);
 }
 
+static enum error_code run_publishing(struct task_run *run)
+{
+    struct event event = {
+        .type = STR("thing.made"), .aggregate_id = run->event.aggregate_id, .payload = STR("{}")};
+    return outbox_publish(run->db, &event, NULL);
+}
+
 static enum error_code run_counted(struct task_run *run)
 {
     return leave_trace(run->db, run);
@@ -106,6 +113,7 @@ static const struct task_definition tasks[] = {
     {.name = "stuck", .run = run_stuck, .timeout_s = 1},
     {.name = "urgent", .run = run_counted, .priority = TASK_HIGH},
     {.name = "idle", .run = run_counted, .priority = TASK_LOW},
+    {.name = "publishing", .run = run_publishing},
     {.name = "tick", .run = run_counted},
     {.name = NULL},
 };

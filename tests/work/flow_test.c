@@ -2,6 +2,7 @@
  * dead letters). */
 #include "fixture.h"
 
+#include "base/log.h"
 #include "redis/redis.h"
 #include "tasks_admin_sql.h"
 #include "work/stream.h"
@@ -82,6 +83,29 @@ static enum error_code publish_pipelined(struct pg *db, void *context)
     assert_int_equal(pg_pipeline_sync(db), ERR_OK);
     assert_int_equal(outbox_publish_fetch(db), ERR_OK);
     return pg_pipeline_end(db);
+}
+
+/* OPS-3: the trace goes along, from the request to what its tasks publish and ask for. */
+static void traces_go_along(void **state)
+{
+    (void)state;
+    struct roles roles;
+    log_context_set(STR("req"), STR("00-0123"));
+    fixture_publish(1, false);
+    fixture_enqueue("urgent", NULL, 0, NULL);
+    log_context_clear();
+    fixture_enqueue("idle", NULL, 0, NULL);
+    fixture_enqueue("publishing", NULL, 0, NULL);
+    fixture_execute("UPDATE task SET traceparent = '00-4567' WHERE name = 'publishing'");
+    assert_int_equal(fixture_number("SELECT count(*) FROM outbox WHERE traceparent = '00-0123'"), 1);
+    assert_int_equal(
+        fixture_number("SELECT count(*) FROM task WHERE name = 'urgent' AND traceparent = '00-0123'"), 1);
+    assert_int_equal(fixture_number("SELECT count(*) FROM task WHERE name = 'idle' AND traceparent IS NULL"),
+                     1);
+    fixture_roles_start(&roles, 1, 1);
+    fixture_expect(1, "SELECT count(*) FROM outbox WHERE traceparent = '00-4567' AND type = 'thing.made'");
+    fixture_expect(0, "SELECT count(*) FROM task WHERE state <> 'done'");
+    fixture_roles_stop(&roles);
 }
 
 /* The checkout engine's way of publishing. */
@@ -235,11 +259,17 @@ static void unknown_tasks_are_put_back(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        FIXTURE_TEST(events_take_effect_once),    FIXTURE_TEST(deliveries_may_repeat),
-        FIXTURE_TEST(events_may_be_pipelined),    FIXTURE_TEST(failures_are_retried_then_dead),
-        FIXTURE_TEST(dead_letters_are_replayed),  FIXTURE_TEST(delayed_tasks_wait),
-        FIXTURE_TEST(unique_tasks_are_made_once), FIXTURE_TEST(urgent_tasks_go_first),
-        FIXTURE_TEST(stop_lets_tasks_end),        FIXTURE_TEST(unknown_tasks_are_put_back),
+        FIXTURE_TEST(events_take_effect_once),
+        FIXTURE_TEST(deliveries_may_repeat),
+        FIXTURE_TEST(events_may_be_pipelined),
+        FIXTURE_TEST(traces_go_along),
+        FIXTURE_TEST(failures_are_retried_then_dead),
+        FIXTURE_TEST(dead_letters_are_replayed),
+        FIXTURE_TEST(delayed_tasks_wait),
+        FIXTURE_TEST(unique_tasks_are_made_once),
+        FIXTURE_TEST(urgent_tasks_go_first),
+        FIXTURE_TEST(stop_lets_tasks_end),
+        FIXTURE_TEST(unknown_tasks_are_put_back),
     };
     return fixture_main(argc, argv, "work_flow", tests, sizeof tests / sizeof *tests);
 }
