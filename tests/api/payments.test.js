@@ -136,6 +136,7 @@ test('PAY-3 a late success is refunded by itself where the goods are gone', asyn
   assert.strictEqual((await purchase.balance()).available, 2000);
   const refunds = await stripeClient(env).refunds.list({ payment_intent: purchase.intentId });
   assert.deepStrictEqual(refunds.data.map(({ amount }) => amount), [purchase.order.cash_minor]);
+  await poll(async () => (await env.query(`SELECT FROM mail WHERE order_id = $1 AND template = 'payment_returned' AND state = 'sent'`, [uuidOf(purchase.order.id)])).length === 1, { what: 'the mail that tells of it' });
   await env.verify();
 });
 

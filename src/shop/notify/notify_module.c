@@ -20,6 +20,7 @@ static const char *const on_news[] = {"order.confirmed",
                                       "order.delivered",
                                       "order.refunded",
                                       "order.partially_refunded",
+                                      "payment.returned",
                                       NULL};
 
 static const struct task_definition tasks[] = {

@@ -22,6 +22,7 @@ static const struct {
     {"order.delivered", "order_delivered"},
     {"order.partially_refunded", "order_refunded"},
     {"order.refunded", "order_refunded"},
+    {"payment.returned", "payment_returned"},
 };
 
 static const struct mail_template *template_of(struct str event)

@@ -112,6 +112,13 @@ static enum error_code send_back(struct finalising *f, const char *reason)
     struct refund_id refund_id;
     enum error_code code = refund_cash(f->db, f->arena, &f->order, f->id, f->payment.amount_minor, 0,
                                        str_from(reason), (struct uuid){{0}}, &refund_id);
+    struct event event = {
+        .type = STR("payment.returned"), /* the shopper is told */
+        .aggregate_id = f->order.id.uuid,
+        .payload = order_event_payload(f->arena, &f->order, str_from(reason)),
+    };
+    if (code == ERR_OK)
+        code = outbox_publish(f->db, &event, NULL);
     return code ? code : found(f, PAYMENT_CHANGED, reason);
 }
 

@@ -33,7 +33,11 @@ static void stop(void)
     payment_gateway()->stop();
 }
 
-static const struct event_definition events[] = {{"webhook.received", NULL}, {NULL, NULL}};
+static const struct event_definition events[] = {
+    {"payment.succeeded", NULL}, {"payment.failed", NULL},   {"payment.cancelled", NULL},
+    {"payment.returned", NULL},  {"refund.requested", NULL}, {"refund.succeeded", NULL},
+    {"refund.failed", NULL},     {"webhook.received", NULL}, {NULL, NULL},
+};
 
 const struct module payments_module = {
     .name = "payments",
