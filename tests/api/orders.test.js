@@ -289,3 +289,22 @@ test('API-3 reading orders takes a bounded number of statements, however many th
     await only.stop();
   }
 });
+
+test('ORD-4 a stream lives no longer than an access token, and ends with its server', async () => {
+  const brief = await Environment.start({ roles: ['serve'], settings: { access_token_s: 2 } });
+  try {
+    const purchase = await placed(brief);
+    const path = { order_id: purchase.id };
+    const stream = await purchase.buyer.api.stream('order_events', { path });
+    await stream.next((event) => event.id === '1');
+    await poll(() => stream.ended, { what: 'the stream to end with the token' });
+    const { body: fresh } = await brief.api.call('session_refresh', { body: { refresh_token: purchase.buyer.refreshToken }, expect: 200 });
+    const again = await brief.api.as(fresh.access_token).stream('order_events', { path, headers: { 'Last-Event-ID': '1' } });
+    await again.next((event) => event.event === 'fulfilments');
+    // Stopping fails the test where the process leaks the stream, hangs on it, or dies.
+    await brief.role('serve').stop();
+    await poll(() => again.ended, { what: 'the stream to end with its server' });
+  } finally {
+    await brief.stop();
+  }
+});

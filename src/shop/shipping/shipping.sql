@@ -83,9 +83,12 @@ SELECT body, state FROM webhook WHERE id = :id AND provider = 'easypost' FOR UPD
 -- name: easypost_webhook_finish(id webhook_id, state text, detail text?) :exec
 UPDATE webhook SET state = :state, detail = :detail, processed_at = now() WHERE id = :id;
 
--- name: easypost_webhook_refuse(id uuid, reason text, body_sha256 bytea, body_bytes int4) :exec
+-- At most so many refusals a minute are kept; the rest is only in the log.
+-- name: easypost_webhook_refuse(id uuid, reason text, body_sha256 bytea, body_bytes int4, most_per_minute int8) :exec
 INSERT INTO webhook_refusal (id, provider, reason, body_sha256, body_bytes)
-VALUES (:id, 'easypost', :reason, :body_sha256, :body_bytes);
+SELECT :id, 'easypost', :reason, :body_sha256, :body_bytes
+WHERE (SELECT count(*) FROM (SELECT FROM webhook_refusal WHERE received_at > now() - interval '1 minute' LIMIT :most_per_minute) recent)
+      < :most_per_minute;
 
 -- Parcels and fulfilments tell the same story; every shipment has its fulfilment and every sent one its label.
 -- name: check_shipments(newest int8, most int8) :many

@@ -8,6 +8,9 @@
 
 #include <sodium.h>
 
+/* Kept for a person to look at; whoever forges thousands fills no table. */
+#define REFUSALS_PER_MINUTE_MAX 100
+
 static enum error_code refuse(struct request *req, const char *reason)
 {
     unsigned char hash[crypto_hash_sha256_BYTES];
@@ -17,6 +20,7 @@ static enum error_code refuse(struct request *req, const char *reason)
         .reason = str_from(reason),
         .body_sha256 = {(const char *)hash, sizeof hash},
         .body_bytes = (int32_t)req->body.len,
+        .most_per_minute = REFUSALS_PER_MINUTE_MAX,
     };
     enum error_code code = easypost_webhook_refuse(req->db, args, NULL);
     if (code != ERR_OK)
