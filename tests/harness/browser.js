@@ -15,7 +15,7 @@ class Browser {
     browser.child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', 'chromium', '--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage',
       '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-proxy-server',
       `--user-data-dir=${browser.directory}`, `--window-size=${width},${height}`, '--remote-debugging-pipe', 'about:blank'],
-    { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] });
+    { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'], detached: true }); // a group of its own: its helpers are ended with it
     browser.exited = new Promise((resolve) => browser.child.once('exit', resolve));
     browser.pending = new Map();
     browser.events = [];
@@ -99,7 +99,18 @@ class Browser {
     const late = setTimeout(() => this.child.kill('SIGKILL'), 5000);
     await this.exited;
     clearTimeout(late);
-    fs.rmSync(this.directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+    for (let tries = 0; ; tries += 1) {
+      try {
+        process.kill(-this.child.pid, 'SIGKILL');
+      } catch { /* none is left */ }
+      try {
+        fs.rmSync(this.directory, { recursive: true, force: true });
+        return;
+      } catch (error) { // a helper wrote its last words
+        if (tries > 50) throw error;
+        await sleep(100);
+      }
+    }
   }
 }
 
