@@ -262,7 +262,7 @@ static void port_set(struct addrinfo *address, int port)
 
 static int port_get(int fd)
 {
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t len = sizeof bound;
     CHECK(getsockname(fd, (struct sockaddr *)&bound, &len) == 0);
     return ntohs(bound.ss_family == AF_INET ? ((struct sockaddr_in *)(void *)&bound)->sin_port
@@ -359,7 +359,7 @@ enum error_code http_server_start(const struct http_server_options *options, str
     server->host = copy_of(options->host ? options->host : "127.0.0.1");
     server->database_url = copy_of(options->database_url);
     server->loop_count = options->loops < 1 ? 1 : options->loops < LOOPS_MAX ? options->loops : LOOPS_MAX;
-    int fds[LOOPS_MAX];
+    int fds[LOOPS_MAX] = {0};
     enum error_code code = address_set_parse(str_from(config()->trusted_proxies), &server->trusted, error);
     if (!code)
         code = listen_all(server, fds, error);
