@@ -104,7 +104,7 @@ SELECT EXISTS (SELECT FROM idempotency WHERE owner_id = :owner_id AND key = :key
 
 -- The payment of an order as its customer or staff sees it.
 -- name: payment_show_body(order_id order_id, customer_id user_id?) :one
--- returns: body json, id payment_id?, state text?, intent_id text?
+-- returns: body json, id payment_id?, state text?, intent_id text?, checked_now bool
 SELECT json_build_object(
            'order_id', wire_id('ord', o.id), 'order_state', o.state,
            'payment', CASE WHEN p.id IS NOT NULL THEN json_build_object(
@@ -114,7 +114,7 @@ SELECT json_build_object(
                'created_at', p.created_at) END,
            'redirect_url', CASE WHEN o.state = 'pending_payment' AND p.state = 'pending' THEN p.redirect_url END,
            'expires_at', CASE WHEN o.state = 'pending_payment' THEN o.expires_at END) AS body,
-       p.id, p.state, p.intent_id
+       p.id, p.state, p.intent_id, coalesce(p.checked_at > now() - interval '2 seconds', false) AS checked_now
 FROM orders o
 LEFT JOIN LATERAL (SELECT * FROM payment WHERE order_id = o.id ORDER BY attempt DESC LIMIT 1) p ON true
 WHERE o.id = :order_id AND (:customer_id::uuid IS NULL OR o.customer_id = :customer_id);

@@ -194,14 +194,15 @@ enum error_code order_pay_handle(struct request *req, const struct api_order_pay
 
 /* ---- how it stands ---- */
 
-/* The shopper is back, the webhook may not be here yet: ask. What cannot be learned now is left to the
- * sweeper. */
+/* The shopper is back, the webhook may not be here yet: ask, but not for each impatient repetition. What
+ * cannot be learned now is left to the sweeper. */
 static void refresh(struct request *req, struct payment_show_body_row *row)
 {
     struct gateway_intent intent;
     struct error error = {.code = ERR_OK};
     enum payment_finding finding;
     const char *why;
+    payment_checked_set(req->db, (struct payment_checked_set_args){row->id.value}, NULL);
     enum error_code code =
         payment_gateway()->retrieve_intent(req->db, req->arena, row->intent_id, &intent, &error);
     if (code == ERR_OK)
@@ -222,7 +223,7 @@ enum error_code payment_show_handle(struct request *req, const struct api_paymen
             return code;
         if (!found)
             return not_found(req);
-        if (str_equal(row.state, STR("pending")) && row.intent_id.ptr)
+        if (str_equal(row.state, STR("pending")) && row.intent_id.ptr && !row.checked_now)
             refresh(req, &row);
     }
     return respond_status(req, in->order_id, own);
