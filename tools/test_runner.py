@@ -138,8 +138,8 @@ class Run:
             raise PartFailed(self.built[kind]) from None
         self.built[kind] = ''
 
-    def node(self, files, environment, timeout_s=900):
-        """Runs test files under node's test runner and counts their tests."""
+    def node(self, files, environment, timeout_s=900, together=1):
+        """Runs test files under node's test runner, some together, and counts their tests."""
         if self.word:
             files = [name for name in files if self.word in name]
         if not files:
@@ -148,7 +148,8 @@ class Run:
         outcome = os.path.join(LOGS, self.part + '.jsonl')
         open(outcome, 'wb').close()
         environment = dict(environment, TEST_RESULTS=outcome)
-        line = ['node', '--test', '--test-reporter=./tests/harness/reporter.mjs', '--test-reporter-destination=stdout'] + files
+        line = ['node', '--test', '--test-reporter=./tests/harness/reporter.mjs', '--test-reporter-destination=stdout',
+                f'--test-concurrency={together}'] + files
         seen = set()
 
         def show(text):
@@ -385,6 +386,10 @@ def node_files(*patterns):
     return sorted(os.path.relpath(path, PROJECT) for pattern in patterns for path in glob.glob(os.path.join(PROJECT, pattern)))
 
 
+# Scenarios wait more than they compute: for tasks, webhooks, parcels.
+FILES_TOGETHER = 2 * JOBS
+
+
 def part_harness(run):
     """the harness itself"""
     run.node(node_files('tests/harness/*.test.js'), run.environment())
@@ -405,7 +410,7 @@ def part_api(run):
     run.build('test')
     open(coverage_path(), 'wb').close()
     run.node(node_files('tests/api/*.test.js'),
-             run.environment(TEST_PROGRAM='build-test/cathay', TEST_COVERAGE=coverage_path()))
+             run.environment(TEST_PROGRAM='build-test/cathay', TEST_COVERAGE=coverage_path()), together=FILES_TOGETHER)
 
 
 def part_contract(run):
