@@ -42,7 +42,7 @@ test('CAT-2 CCH-2 a new price is in force at once, and cached pages follow withi
   const { body } = await set(variant, { currency: 'HKD', amount_minor: 4500, compare_at_minor: 5000 });
   assert.deepStrictEqual([body.amount_minor, body.compare_at_minor, body.valid_until], [4500, 5000, null]);
   await poll(async () => (await shown(product))[0].amount_minor === 4500, { what: 'the page to show the new price', timeoutMs: 5000 });
-  await poll(async () => (await listed()).find(({ id }) => id === product.id).price_minor === 4500, { what: 'the listing to show the new price', timeoutMs: 5000 });
+  await poll(async () => (await listed()).find(({ id }) => id === product.id)?.price_minor === 4500, { what: 'the listing to show the new price', timeoutMs: 5000 });
   const history = (await vendor.api.call('price_list', { path: { variant_id: variant }, expect: 200 })).body.items;
   assert.deepStrictEqual(history.map((price) => [price.amount_minor, price.in_force]), [[4500, true], [5000, false]]);
   const page = (await vendor.api.call('price_list', { path: { variant_id: variant }, query: { limit: 1 }, expect: 200 })).body;
@@ -54,9 +54,9 @@ test('CAT-2 CCH-2 a new price is in force at once, and cached pages follow withi
 test('CAT-2 a scheduled price begins and ends by itself, in listings and on pages', async () => {
   const product = await makeProduct(vendor, category, { prices: { HKD: 9000 } });
   const [variant] = product.variants;
-  await set(variant, { currency: 'HKD', amount_minor: 7000, valid_from: soon(1200), valid_until: soon(3200) });
+  await set(variant, { currency: 'HKD', amount_minor: 7000, valid_from: soon(2500), valid_until: soon(6000) });
   assert.strictEqual((await shown(product))[0].amount_minor, 9000, 'not yet');
-  const seen = async (minor) => (await listed()).find(({ id }) => id === product.id).price_minor === minor && (await shown(product))[0].amount_minor === minor;
+  const seen = async (minor) => (await listed()).find(({ id }) => id === product.id)?.price_minor === minor && (await shown(product))[0].amount_minor === minor;
   await poll(() => seen(7000), { what: 'the price to begin', timeoutMs: 15000 });
   await poll(() => seen(9000), { what: 'the price to end', timeoutMs: 15000 });
   await env.verify();
