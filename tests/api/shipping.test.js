@@ -159,6 +159,22 @@ test('SHP-3 a carrier that fails, hangs or loses its answers gets one shipment f
   await env.verify();
 });
 
+test('SHP-3 asking about parcels while a label is being made buys no second label', async () => {
+  await fault('api_hang', 2, 700);
+  const purchase = await paid(env);
+  await poll(async () => (await purchase.shipments()).length > 0, { what: 'the shipment\'s row' });
+  await runSchedule(env, 'shipping_poll');
+  const [shipment] = await poll(async () => {
+    await env.query("UPDATE task SET due_at = now() WHERE name IN ('shipping_labels', 'shipping_poll') AND state = 'ready'");
+    const rows = await purchase.shipments();
+    return rows.every((row) => row.tracking_code) && rows;
+  }, { what: 'the label', timeoutMs: 60000 });
+  await poll(async () => (await env.query("SELECT 1 FROM task WHERE name IN ('shipping_labels', 'shipping_poll') AND state = 'running'")).length === 0, { what: 'the tasks to end' });
+  const [{ bought }] = await env.query('SELECT count(label_url)::int AS bought FROM sandbox.shipment WHERE reference = $1', [`shp_${shipment.id.replace(/-/g, '')}`]);
+  assert.strictEqual(bought, 1);
+  await env.verify();
+});
+
 test('SHP-1 an order that was refunded before its label was made is not sent', async () => {
   await fault('api_error', 1000);
   const purchase = await paid(env);

@@ -59,8 +59,13 @@ static enum error_code ensure_created(struct pg *db, struct arena *arena, struct
         };
         code = carrier->shipment_create(db, arena, &parcel, shipment, error);
     }
-    if (code == ERR_OK && !row->carrier_id.ptr)
-        code = shipment_carrier_id_set(db, (struct shipment_carrier_id_set_args){id, shipment->id}, NULL);
+    if (code != ERR_OK || row->carrier_id.ptr)
+        return code;
+    /* Whoever comes first decides which shipment it is; a second attempt at the same time buys nothing. */
+    int64_t affected;
+    code = shipment_carrier_id_set(db, (struct shipment_carrier_id_set_args){id, shipment->id}, &affected);
+    if (code == ERR_OK && affected == 0)
+        code = error_set(error, ERR_CONFLICT, "Another attempt is making this label");
     return code;
 }
 
