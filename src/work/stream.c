@@ -84,14 +84,14 @@ static enum redis_wait read_once(struct redis *redis, struct stream_reader *read
     return result;
 }
 
-enum redis_wait stream_next(struct redis *redis, struct stream_reader *reader, int wait_ms,
-                            struct task_id *id)
+enum redis_wait stream_next(struct redis *redis, struct stream_reader *reader, enum task_priority least,
+                            int wait_ms, struct task_id *id)
 {
-    for (int i = 0; i < TASK_PRIORITY_COUNT && reader->count == 0; i++)
+    for (int i = 0; i <= (int)least && reader->count == 0; i++)
         if (read_once(redis, reader, i, i, 0, true) == REDIS_AWAY)
             return REDIS_AWAY;
     if (reader->count == 0) {
-        enum redis_wait result = read_once(redis, reader, 0, TASK_PRIORITY_COUNT - 1, wait_ms, true);
+        enum redis_wait result = read_once(redis, reader, 0, (int)least, wait_ms, true);
         if (result != REDIS_MESSAGE)
             return result;
     }

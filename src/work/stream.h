@@ -21,9 +21,9 @@ struct stream_reader {
     struct task_id waiting[TASK_PRIORITY_COUNT];
     size_t count;
 };
-/* The next task, urgent ones first; waits up to wait_ms. REDIS_QUIET: none. */
-enum redis_wait stream_next(struct redis *redis, struct stream_reader *reader, int wait_ms,
-                            struct task_id *id);
+/* The next task, urgent ones first, none less urgent than `least`; waits up to wait_ms. REDIS_QUIET: none. */
+enum redis_wait stream_next(struct redis *redis, struct stream_reader *reader, enum task_priority least,
+                            int wait_ms, struct task_id *id);
 
 /* Entries pushed and not read yet. false: Redis is away. */
 bool stream_backlog(struct redis *redis, enum task_priority priority, int64_t *entries);

@@ -1,6 +1,9 @@
 /* Workers: threads that each hold a PostgreSQL and a Redis connection. A thread waits on the streams for a
  * task's id, claims the row, and runs it. Without Redis, and every few seconds in any case, it looks into
- * PostgreSQL itself. One more thread renews the leases of what is running, until each task's time limit. */
+ * PostgreSQL itself. One more thread renews the leases of what is running, until each task's time limit.
+ *
+ * The first of several threads takes urgent tasks only: a carrier or a mail server that hangs may hold all
+ * the others, and payments still go on. */
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/config.h"
@@ -26,6 +29,7 @@ struct worker_thread {
     struct arena *arena;
     struct stream_reader reader;
     int quiet_blocks;
+    enum task_priority least; /* takes nothing less urgent */
     /* What runs, for the heartbeat; under worker->lock. */
     bool running;
     struct task_id task;
@@ -54,7 +58,7 @@ static enum error_code claim_by_id(struct worker_thread *thread, struct task_id 
 static enum error_code claim_any(struct worker_thread *thread, struct task_claim_row *row, bool *found)
 {
     *found = false;
-    for (int16_t priority = 0; priority < TASK_PRIORITY_COUNT && !*found; priority++) {
+    for (int16_t priority = 0; priority <= (int16_t)thread->least && !*found; priority++) {
         struct task_claim_next_args args = {priority, thread->worker->owner, (int32_t)config()->task_lease_s};
         struct task_claim_next_row next;
         enum error_code code = task_claim_next(thread->db, thread->arena, args, &next, found);
@@ -79,7 +83,7 @@ static enum error_code next_task(struct worker_thread *thread, struct task_claim
 {
     *found = false;
     struct task_id id;
-    enum redis_wait wait = stream_next(thread->redis, &thread->reader, BLOCK_MS, &id);
+    enum redis_wait wait = stream_next(thread->redis, &thread->reader, thread->least, BLOCK_MS, &id);
     if (wait == REDIS_MESSAGE) {
         thread->quiet_blocks = 0;
         return claim_by_id(thread, id, row, found);
@@ -188,6 +192,7 @@ enum error_code worker_start(int threads, struct worker **out, struct error *err
     for (int i = 0; i < threads; i++) {
         struct worker_thread *thread = &worker->threads[i];
         thread->worker = worker;
+        thread->least = i == 0 && threads > 1 ? TASK_HIGH : TASK_LOW;
         thread->db = pg_new(config()->database_url, "cathay worker", NULL);
         thread->redis = redis_new(config()->redis_url);
         thread->arena = arena_new();

@@ -16,7 +16,7 @@ static void killed_workers_are_replaced(void **state)
     for (int i = 0; i < 12; i++)
         fixture_enqueue("slow", NULL, 0, "{\"ms\":800}");
     fixture_publish(50, false);
-    fixture_expect(4, "SELECT count(*) FROM task WHERE state = 'running' AND name = 'slow'");
+    fixture_expect(3, "SELECT count(*) FROM task WHERE state = 'running' AND name = 'slow'");
     kill(victim, SIGKILL);
     fixture_wait(victim);
     assert_true(fixture_number("SELECT count(*) FROM task WHERE state = 'running'") > 0);
@@ -114,7 +114,7 @@ static void late_completion_is_refused(void **state)
 {
     (void)state;
     struct roles roles;
-    fixture_roles_start(&roles, 1, 2);
+    fixture_roles_start(&roles, 1, 3);
     fixture_enqueue("hanging", NULL, 0, NULL);
     fixture_expect(1, "SELECT count(*) FROM task WHERE state = 'done' AND attempt = 2");
     fixture_roles_stop(&roles); /* waits for the one that hangs */

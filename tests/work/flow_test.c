@@ -228,6 +228,27 @@ static void urgent_tasks_go_first(void **state)
     fixture_roles_stop(&relay);
 }
 
+/* Tasks that hang hold all threads but the one for urgent tasks. */
+static void urgent_tasks_pass_by(void **state)
+{
+    (void)state;
+    for (int with_redis = 1; with_redis >= 0; with_redis--) {
+        struct roles roles;
+        if (!with_redis)
+            fixture_redis_stop();
+        for (int i = 0; i < 4; i++)
+            fixture_enqueue("slow", NULL, 0, "{\"ms\":4000}");
+        fixture_roles_start(&roles, 1, 3);
+        fixture_expect(2, "SELECT count(*) FROM task WHERE state = 'running'");
+        fixture_enqueue("urgent", NULL, 0, NULL);
+        fixture_expect(
+            1, "SELECT count(*) FROM task WHERE name = 'urgent' AND state = 'done' AND (SELECT count(*) FROM "
+               "task WHERE name = 'slow' AND state = 'running') = 2");
+        fixture_roles_stop(&roles);
+        fixture_execute("TRUNCATE task");
+    }
+}
+
 /* JOB-2, graceful drain: a worker that is told to stop ends what it runs, and takes nothing more. */
 static void stop_lets_tasks_end(void **state)
 {
@@ -235,7 +256,7 @@ static void stop_lets_tasks_end(void **state)
     struct roles roles;
     for (int i = 0; i < 10; i++)
         fixture_enqueue("slow", NULL, 0, "{\"ms\":1500}");
-    fixture_roles_start(&roles, 1, 2);
+    fixture_roles_start(&roles, 1, 3); /* one of them for urgent tasks */
     fixture_expect(2, "SELECT count(*) FROM task WHERE state = 'running'");
     fixture_roles_stop(&roles);
     assert_int_equal(fixture_number("SELECT count(*) FROM task WHERE state = 'running'"), 0);
@@ -268,6 +289,7 @@ int main(int argc, char **argv)
         FIXTURE_TEST(delayed_tasks_wait),
         FIXTURE_TEST(unique_tasks_are_made_once),
         FIXTURE_TEST(urgent_tasks_go_first),
+        FIXTURE_TEST(urgent_tasks_pass_by),
         FIXTURE_TEST(stop_lets_tasks_end),
         FIXTURE_TEST(unknown_tasks_are_put_back),
     };
