@@ -37,7 +37,7 @@ async function snapshot(env) {
 test('JOB-2 every task of the shop runs again, all at once and in any order: nothing changes', { timeout: 180000 }, async () => {
   const mails = await MailSink.start();
   const env = await Environment.start({ roles: ['serve', 'worker', 'scheduler', 'sandbox'],
-    settings: { smtp_url: mails.url, sandbox_parcel_step_ms: 50, reservation_s: 5, task_workers: 8 } });
+    settings: { smtp_url: mails.url, sandbox_parcel_step_ms: 50, reservation_s: 8, task_workers: 8 } });
   try {
     const { variants } = await goods(env, { variants: 3, onHand: 100, locations: 2 });
     const delivered = await begun(env, await ordered(env, { points: 500, miles: 2000, variant: variants[0], quantity: 2 }));
@@ -48,7 +48,13 @@ test('JOB-2 every task of the shop runs again, all at once and in any order: not
     await decline(env, declined.intentId);
     const cancelled = await begun(env, await ordered(env, { points: 500, miles: 2000, variant: variants[1] }));
     await cancelled.buyer.api.call('order_cancel', { path: { order_id: cancelled.order.id }, expect: 200 });
-    await ordered(env, { miles: 0, onHand: 1 }); // sold out, and back when the order expires
+    // A success that comes when the goods are gone: the money goes back. The one who has them is sold out, and expires.
+    const late = await begun(env, await ordered(env, { points: 500, miles: 2000, onHand: 1 }));
+    await decline(env, late.intentId);
+    await reaches(late, 'payment_failed', { timeoutMs: 60000 });
+    await ordered(env, { variant: late.variant });
+    await pay(env, late.intentId);
+    await poll(async () => (await late.refunds())[0]?.state === 'succeeded', { what: 'the late payment to go back', timeoutMs: 60000 });
     const expired = await ordered(env, { points: 500, miles: 2000, variant: variants[0] });
     await reaches(delivered, 'delivered', { timeoutMs: 60000 });
     await reaches(refunded, 'delivered', { timeoutMs: 60000 });
