@@ -145,7 +145,8 @@ test('API-3 placing an order takes the same number of statements however many li
     const count = (lines) => alone.statements(() => buyer.api.call('order_place',
       { body: orderOf(variants.slice(0, lines).map((variant) => [variant, 1]), { points: 1000 }), expect: 201 }));
     await count(1);
-    const [one, fifty] = [await count(1), await count(50)];
+    const least = async (lines) => Math.min(await count(lines), await count(lines), await count(lines)); // the server asks something itself now and then
+    const [one, fifty] = [await least(1), await least(50)];
     assert.strictEqual(fifty, one);
     assert.ok(one <= 20, `${one} statements`);
   } finally {
