@@ -782,10 +782,18 @@ static enum error_code queue_keys(struct batch *batch, const struct accepted *ac
 
 static enum error_code queue_events(struct batch *batch, const struct accepted *accepted)
 {
-    struct event *events = ARENA_ARRAY(batch->arena, struct event, accepted->count + batch->stocks_count);
-    for (size_t i = 0; i < accepted->count; i++)
-        events[i] = placed_event(accepted->orders[i], batch->arena);
-    size_t count = accepted->count + stock_events(batch, events + accepted->count);
+    struct event *events = ARENA_ARRAY(batch->arena, struct event, 2 * accepted->count + batch->stocks_count);
+    size_t count = 0;
+    for (size_t i = 0; i < accepted->count; i++) {
+        const struct checkout_order *order = accepted->orders[i];
+        events[count++] = placed_event(order, batch->arena);
+        if (order->cash_minor == 0)
+            events[count++] = (struct event){.type = STR("checkout.paid_with_points"),
+                                             .aggregate_id = order->order_id.uuid,
+                                             .payload = STR("{}"),
+                                             .traceparent = order->traceparent};
+    }
+    count += stock_events(batch, events + count);
     return outbox_publish_queue(batch->db, batch->arena, events, count);
 }
 

@@ -18,7 +18,8 @@ static enum error_code check_holds(struct pg *db, struct arena *arena, struct vi
     return code;
 }
 
-static const struct event_definition events[] = {{"order.placed", NULL}, {NULL, NULL}};
+static const struct event_definition events[] = {
+    {"order.placed", NULL}, {"checkout.paid_with_points", NULL}, {NULL, NULL}};
 
 static const struct invariant invariants[] = {
     {"hold_has_waiting_order", "points are held only for an order that waits for payment", check_holds},

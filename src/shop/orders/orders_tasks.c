@@ -19,9 +19,10 @@ static enum error_code confirm_without_cash(struct task_run *run)
     return order_confirm(run->db, run->arena, &order, &cause);
 }
 
-static const char *const on_placed[] = {"order.placed", NULL};
+static const char *const on_paid_with_points[] = {"checkout.paid_with_points", NULL};
 
 const struct task_definition order_tasks[] = {
-    {"order_confirm_without_cash", on_placed, confirm_without_cash, TASK_TRANSACTION, TASK_HIGH, 0, 0},
+    {"order_confirm_without_cash", on_paid_with_points, confirm_without_cash, TASK_TRANSACTION, TASK_HIGH, 0,
+     0},
     {NULL},
 };
