@@ -334,7 +334,7 @@ http {{
         contenders = {'cathay': (ours, lambda: ticks(server.pid)[0]),
                       'nginx': (f'http://127.0.0.1:{port}/product.json', lambda: tree_cpu(nginx.pid))}
         runs = {name: [] for name in contenders}
-        for _ in range(3 if self.options.quick else 7):
+        for _ in range(5 if self.options.quick else 11):
             for name, (url, cpu) in contenders.items():
                 before = cpu()
                 requests, per_s = self.wrk(url, 2)
