@@ -5,7 +5,12 @@
  * Lanes that touch the same customer or the same variant would wait for each other's row locks with a whole
  * batch in hand. So a lane leaves orders in the queue whose customer or variants are in flight on another
  * lane; they stand first for whoever is free next. What is in flight on a lane is a small hash set of 64-bit
- * hashes; a collision only makes an order wait for the next batch. */
+ * hashes; a collision only makes an order wait for the next batch.
+ *
+ * Small batches cost more for each order, so that a second lane does not begin with the first few orders that
+ * come while another is in flight, but when half as many wait as are in flight there (`worth`); when the
+ * other comes back, whatever waits is taken. A lane that found nothing but conflicts looks again when twice
+ * as many wait, or when a lane comes back. */
 #include "shop/checkout/batch.h"
 
 #include "base/check.h"
@@ -40,6 +45,7 @@ struct lane {
     struct in_flight *in_flight;
     struct checkout_command **batch;
     bool busy;
+    size_t in_hand; /* orders of its batch */
     int64_t batches;
 };
 
@@ -50,6 +56,7 @@ static struct {
     struct lane lanes[CHECKOUT_LANES_MAX];
     struct checkout_command *head, *tail;
     size_t queued;
+    size_t worth; /* so many waiting orders are worth an idle lane's while; at least 1 */
     bool running, stopping;
     struct checkout_counters counters;
 } engine = {.lock = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER};
@@ -116,10 +123,22 @@ static bool mark(struct lane *lane, const struct checkout_order *order)
     return room;
 }
 
+/* Under the lock, when a lane has begun or ended a batch. */
+static void weigh(void)
+{
+    size_t most = 0;
+    for (int i = 0; i < engine.options.lanes; i++)
+        if (engine.lanes[i].busy && engine.lanes[i].in_hand > most)
+            most = engine.lanes[i].in_hand;
+    engine.worth = most > 2 && !engine.stopping ? most / 2 : 1;
+}
+
 /* Under the lock. Takes this lane's share from the queue, in order. */
 static size_t take_batch(struct lane *lane)
 {
     size_t idle = 0;
+    if (engine.queued < engine.worth)
+        return 0;
     for (int i = 0; i < engine.options.lanes; i++)
         idle += !engine.lanes[i].busy;
     size_t share = idle > 1 ? (engine.queued + idle - 1) / idle : engine.queued;
@@ -140,8 +159,10 @@ static size_t take_batch(struct lane *lane)
     if (!*link)
         engine.tail = last;
     engine.queued -= count;
-    if (count == 0)
+    if (count == 0) {
         set_clear(lane->in_flight);
+        engine.worth = 2 * engine.queued;
+    }
     return count;
 }
 
@@ -254,12 +275,17 @@ static void *lane_main(void *argument)
             continue;
         }
         lane->busy = true;
+        lane->in_hand = count;
+        weigh();
+        if (engine.queued >= engine.worth)
+            pthread_cond_signal(&engine.work);
         pthread_mutex_unlock(&engine.lock);
         drop_old_plans(lane);
         run_batch(lane, lane->batch, count);
         pthread_mutex_lock(&engine.lock);
         lane->busy = false;
         set_clear(lane->in_flight);
+        weigh();
         if (engine.head) /* somebody may have been waiting for what this lane held */
             pthread_cond_broadcast(&engine.work);
     }
@@ -282,7 +308,8 @@ enum error_code checkout_submit(struct checkout_command *command)
         engine.head = command;
     engine.tail = command;
     engine.queued++;
-    pthread_cond_signal(&engine.work);
+    if (engine.queued >= engine.worth)
+        pthread_cond_signal(&engine.work);
     pthread_mutex_unlock(&engine.lock);
     return ERR_OK;
 }
@@ -293,6 +320,7 @@ enum error_code checkout_engine_start(const struct checkout_options *options, st
           options->batch_max >= 1);
     engine.options = *options;
     engine.stopping = false;
+    engine.worth = 1;
     engine.counters = (struct checkout_counters){0};
     engine.running = true;
     for (int i = 0; i < options->lanes; i++) {
@@ -315,6 +343,7 @@ void checkout_engine_stop(void)
         return;
     pthread_mutex_lock(&engine.lock);
     engine.stopping = true;
+    weigh();
     pthread_cond_broadcast(&engine.work);
     pthread_mutex_unlock(&engine.lock);
     for (int i = 0; i < engine.options.lanes; i++) {
