@@ -152,14 +152,21 @@ BEGIN
 END
 $$;
 
--- What a client sends: numbers drawn by pgbench stand for what the shopper saw.
+-- What a client sends: numbers drawn by pgbench stand for what the shopper saw. PL/pgSQL again, which keeps its plans.
 CREATE OR REPLACE FUNCTION bench_order_draw(customer bigint, first bigint, second bigint, third bigint, line_count integer, points bigint)
 RETURNS json
-LANGUAGE sql VOLATILE
+LANGUAGE plpgsql
 AS $$
-    SELECT bench_order_place(
-        (SELECT user_id FROM bench_customer WHERE n = customer), gen_random_uuid()::text, uuid_send(gen_random_uuid()),
-        array_agg(v.variant_id), array_agg(1), array_agg(v.amount_minor), points)
+DECLARE
+    drawn_customer uuid;
+    variants uuid[];
+    quantities integer[];
+    prices bigint[];
+BEGIN
+    SELECT user_id INTO drawn_customer FROM bench_customer WHERE n = customer;
+    SELECT array_agg(v.variant_id), array_agg(1), array_agg(v.amount_minor) INTO variants, quantities, prices
     FROM bench_variant v
-    WHERE v.n = ANY((ARRAY[first, second, third])[1:line_count])
+    WHERE v.n = ANY((ARRAY[first, second, third])[1:line_count]);
+    RETURN bench_order_place(drawn_customer, gen_random_uuid()::text, uuid_send(gen_random_uuid()), variants, quantities, prices, points);
+END
 $$;
