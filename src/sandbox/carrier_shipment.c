@@ -140,7 +140,7 @@ static enum error_code shipment_list(struct request *req, const void *input)
         .most = paging.most,
         .before = paging.before,
         .after = paging.after,
-        .purchased = {purchased.ptr != NULL, str_equal(purchased, STR("true"))},
+        .purchased = {purchased.ptr != NULL, purchased.ptr && str_equal(purchased, STR("true"))},
     };
     struct sandbox_shipment_list_row row = {STR_NONE};
     bool found;

@@ -352,7 +352,7 @@ enum error_code mailbox_smtp_start(struct error *error)
     if (smtp.listener < 0)
         return error_set(error, ERR_INTERNAL, "sandbox mailbox: cannot listen on %s:%d: %s",
                          config()->sandbox_host, port, strerror(errno));
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t len = sizeof address;
     getsockname(smtp.listener, (struct sockaddr *)&address, &len);
     smtp.port = ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
