@@ -352,11 +352,14 @@ enum error_code mailbox_smtp_start(struct error *error)
     if (smtp.listener < 0)
         return error_set(error, ERR_INTERNAL, "sandbox mailbox: cannot listen on %s:%d: %s",
                          config()->sandbox_host, port, strerror(errno));
-    struct sockaddr_storage address = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in four;
+        struct sockaddr_in6 six;
+    } address = {.six = {0}};
     socklen_t len = sizeof address;
-    getsockname(smtp.listener, (struct sockaddr *)&address, &len);
-    smtp.port = ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                                    : ((struct sockaddr_in *)&address)->sin_port);
+    CHECK(getsockname(smtp.listener, &address.any, &len) == 0);
+    smtp.port = ntohs(address.any.sa_family == AF_INET6 ? address.six.sin6_port : address.four.sin_port);
     atomic_store(&smtp.stopping, false);
     for (smtp.started = 0; smtp.started < MAILBOX_THREADS; smtp.started++)
         CHECK(pthread_create(&smtp.threads[smtp.started], NULL, run, NULL) == 0);
