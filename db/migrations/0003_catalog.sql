@@ -95,14 +95,20 @@ $$;
 -- Chinese, Japanese and Korean write no spaces between words: their text is searched by characters and pairs of
 -- neighbours. Of a query (pairs_only) only pairs are taken where there are any, so that all of them have to occur.
 CREATE FUNCTION cjk_grams(content text, pairs_only boolean) RETURNS text[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
-    SELECT coalesce(array_agg(DISTINCT gram), '{}')
-    FROM (SELECT (regexp_matches(content, '[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]+', 'g'))[1] AS run) runs,
-         generate_series(1, length(run)) at,
-         LATERAL (SELECT substr(run, at, 2) AS gram WHERE at < length(run)
-                  UNION ALL
-                  SELECT substr(run, at, 1) WHERE NOT pairs_only OR length(run) = 1) grams
+BEGIN
+    IF content !~ '[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]' THEN
+        RETURN '{}'; -- most texts, and looking closer costs ten times as much
+    END IF;
+    RETURN (
+        SELECT coalesce(array_agg(DISTINCT gram), '{}')
+        FROM (SELECT (regexp_matches(content, '[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]+', 'g'))[1] AS run) runs,
+             generate_series(1, length(run)) at,
+             LATERAL (SELECT substr(run, at, 2) AS gram WHERE at < length(run)
+                      UNION ALL
+                      SELECT substr(run, at, 1) WHERE NOT pairs_only OR length(run) = 1) grams);
+END
 $$;
 
 CREATE FUNCTION search_vector(name text, brand text, description text) RETURNS tsvector
@@ -137,7 +143,6 @@ CREATE TABLE listing (
     category_path   uuid[]      NOT NULL,
     brand           text,
     sort_name       text        NOT NULL, -- lower case, cut to what a cursor can carry
-    search_name     text        NOT NULL, -- name and brand, for words that were typed wrongly
     search          tsvector    NOT NULL,
     facets          text[]      NOT NULL, -- 'material=leather': attributes, and the options of its variants
     price_minor     bigint      NOT NULL, -- the lowest of its variants
@@ -146,23 +151,57 @@ CREATE TABLE listing (
     card            text        NOT NULL, -- JSON
     PRIMARY KEY (product_id, currency)
 ) WITH (fillfactor = 80);
-CREATE INDEX listing_newest ON listing (currency, published_at, product_id);
-CREATE INDEX listing_price ON listing (currency, price_minor, product_id);
-CREATE INDEX listing_name ON listing (currency, sort_name, product_id);
-CREATE INDEX listing_vendor ON listing (vendor_id, currency, published_at, product_id);
-CREATE INDEX listing_category ON listing USING gin (category_path);
 CREATE INDEX listing_facets ON listing USING gin (facets);
 CREATE INDEX listing_search ON listing USING gin (search);
-CREATE INDEX listing_typos ON listing USING gin (search_name gin_trgm_ops);
 
--- Products whose names resemble what was typed, best first. A letter or two wrong in a word still leaves half of its trigrams.
-CREATE FUNCTION listing_resembling(typed text) RETURNS TABLE (product_id uuid, currency char(3), score bigint)
-LANGUAGE sql STABLE
-SET pg_trgm.word_similarity_threshold = 0.5
+-- The lists that a product stands in: of everything, of each category from the root to its own, of its vendor, of its brand.
+-- Each has its orders as indexes, so that a page of any list in any order is read from its beginning, however long the list.
+CREATE TABLE listing_place (
+    list_id      uuid        NOT NULL,
+    currency     char(3)     NOT NULL,
+    product_id   uuid        NOT NULL,
+    published_at timestamptz NOT NULL,
+    price_minor  bigint      NOT NULL,
+    sort_name    text        NOT NULL,
+    in_stock     boolean     NOT NULL,
+    PRIMARY KEY (product_id, currency, list_id)
+);
+CREATE INDEX listing_place_newest ON listing_place (list_id, currency, published_at, product_id);
+CREATE INDEX listing_place_price ON listing_place (list_id, currency, price_minor, product_id);
+CREATE INDEX listing_place_name ON listing_place (list_id, currency, sort_name, product_id);
+
+CREATE FUNCTION listing_of_brand(brand text) RETURNS uuid
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+AS $$ SELECT md5('brand ' || brand)::uuid $$;
+
+-- The list to read for what was asked: a brand's is the shortest as a rule, that of everything (zero) the longest.
+CREATE FUNCTION listing_to_read(category_id uuid, vendor_id uuid, brand text) RETURNS uuid
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$ SELECT coalesce(listing_of_brand(brand), category_id, vendor_id, '00000000-0000-0000-0000-000000000000') $$;
+
+CREATE FUNCTION listing_lists(category_path uuid[], vendor_id uuid, brand text) RETURNS uuid[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
-    SELECT l.product_id, l.currency, (word_similarity(lower(typed), l.search_name) * 1000000)::bigint
-    FROM listing l
-    WHERE lower(typed) <% l.search_name
-    ORDER BY 3 DESC, 1
-    LIMIT 4000
+    SELECT array_remove(category_path || ARRAY['00000000-0000-0000-0000-000000000000', vendor_id, listing_of_brand(brand)], NULL)
+$$;
+
+-- Words of names and brands, to correct what was typed wrongly. Words that no product has any more do no harm.
+CREATE TABLE search_word (
+    word text PRIMARY KEY
+);
+CREATE INDEX search_word_trigrams ON search_word USING gin (word gin_trgm_ops);
+
+-- What was probably meant: each typed word replaced by the known one that is most like it; those that resemble none are left out;
+-- NULL when none is left.
+CREATE FUNCTION search_corrected(typed text) RETURNS tsquery
+LANGUAGE sql STABLE PARALLEL SAFE
+AS $$
+    SELECT plainto_tsquery('english', string_agg(meant.word, ' '))
+    FROM (SELECT DISTINCT each FROM regexp_split_to_table(lower(typed), '[^[:alnum:]]+') each WHERE length(each) >= 3) words
+    CROSS JOIN LATERAL (
+        SELECT w.word FROM search_word w
+        WHERE w.word % words.each
+        ORDER BY similarity(w.word, words.each) DESC, abs(length(w.word) - length(words.each)), w.word
+        LIMIT 1
+    ) meant
 $$;

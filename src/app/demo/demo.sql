@@ -85,3 +85,7 @@ SELECT (SELECT count(*) FROM product p WHERE p.state = 'published') AS products,
 -- name: demo_user_find(email text) :one
 -- returns: id user_id
 SELECT u.id FROM users u WHERE u.email = :email;
+
+-- Plans that are made on statistics of empty tables are poison.
+-- name: demo_analyze() :exec
+ANALYZE vendor, location, category, attribute, product, variant, media, price, stock, movement, listing, listing_place, search_word;

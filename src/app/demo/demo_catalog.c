@@ -501,7 +501,11 @@ static enum error_code load(struct pg *db, void *context)
         code = demo_price_insert(db, tables->prices, NULL);
     if (!code)
         code = demo_stock_insert(db, tables->stock, NULL);
-    return code ? code : catalog_listing_refresh(db, tables->products.ids.items, tables->products.ids.count);
+    if (!code)
+        code = demo_analyze(db, NULL); /* sees what this transaction has written */
+    if (!code)
+        code = catalog_listing_refresh(db, tables->products.ids.items, tables->products.ids.count);
+    return code ? code : demo_analyze(db, NULL);
 }
 
 enum error_code demo_catalog_load(struct pg *db, struct arena *arena, bool *loaded)

@@ -38,7 +38,7 @@ static void add(struct violations *violations, struct uuid id, const char *prefi
     violation_add(violations, where, "%.*s", STR_ARG(why));
 }
 
-static enum error_code check_listing(struct pg *db, struct arena *arena, struct violations *violations)
+static enum error_code compare_listings(struct pg *db, struct arena *arena, struct violations *violations)
 {
     struct listing_check_size_row size;
     bool found;
@@ -55,6 +55,19 @@ static enum error_code check_listing(struct pg *db, struct arena *arena, struct 
                                       STR_ARG(rows.items[i].why));
         add(violations, rows.items[i].product_id.uuid, "prd", why);
     }
+    return code;
+}
+
+static enum error_code check_listing(struct pg *db, struct arena *arena, struct violations *violations)
+{
+    struct listing_check_plan_row plan;
+    bool found;
+    enum error_code code =
+        listing_check_plan(db, arena, (struct listing_check_plan_args){STR("on")}, &plan, &found);
+    if (!code)
+        code = compare_listings(db, arena, violations);
+    if (!code)
+        code = listing_check_plan(db, arena, (struct listing_check_plan_args){STR("off")}, &plan, &found);
     struct listing_check_orphans_rows orphans;
     if (!code)
         code =

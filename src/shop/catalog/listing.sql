@@ -1,26 +1,26 @@
--- Listings and search. They read the table listing alone.
+-- Listings and search. A page of a list is read from an index of listing_place that has the list's order, and filtered by
+-- what listing says; search begins with the words.
 --
--- Filters that were not asked for are NULL and fold away when PostgreSQL plans with the values at hand. It keeps doing so
--- instead of settling for one plan for all: with LIMIT as a parameter it expects a tenth of the rows from such a plan, which
--- costs more than any plan that knows the values.
+-- Filters that were not asked for are NULL and fold away when PostgreSQL plans with the values at hand.
 
 -- Newest first.
 -- name: listing_newest(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, price_least int8?, price_most int8?, facets text[]?, in_stock_only bool, typed text?, after_key timestamptz?, after_id product_id?, page_size int4) :one
 -- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
 WITH page AS (
-    SELECT l.product_id, l.published_at, l.card, row_number() OVER (ORDER BY l.published_at DESC, l.product_id DESC) AS n
-    FROM listing l
-    WHERE l.currency = :currency::char(3)
+    SELECT at.product_id, at.published_at, l.card, row_number() OVER (ORDER BY at.published_at DESC, at.product_id DESC) AS n
+    FROM listing_place at
+    JOIN listing l ON l.product_id = at.product_id AND l.currency = at.currency
+    WHERE at.list_id = listing_to_read(:category_id, :vendor_id, :brand) AND at.currency = :currency::char(3)
+      AND (:price_least::bigint IS NULL OR at.price_minor >= :price_least)
+      AND (:price_most::bigint IS NULL OR at.price_minor <= :price_most)
+      AND (NOT :in_stock_only::boolean OR at.in_stock)
       AND (:category_id::uuid IS NULL OR l.category_path @> ARRAY[:category_id::uuid])
       AND (:vendor_id::uuid IS NULL OR l.vendor_id = :vendor_id)
       AND (:brand::text IS NULL OR l.brand = :brand)
-      AND (:price_least::bigint IS NULL OR l.price_minor >= :price_least)
-      AND (:price_most::bigint IS NULL OR l.price_minor <= :price_most)
       AND (:facets::text[] IS NULL OR l.facets @> :facets)
-      AND (NOT :in_stock_only::boolean OR l.in_stock)
       AND (:typed::text IS NULL OR l.search @@ search_query(:typed))
-      AND (:after_key::timestamptz IS NULL OR (l.published_at, l.product_id) < (:after_key, :after_id))
-    ORDER BY l.published_at DESC, l.product_id DESC
+      AND (:after_key::timestamptz IS NULL OR (at.published_at, at.product_id) < (:after_key, :after_id))
+    ORDER BY at.published_at DESC, at.product_id DESC
     LIMIT :page_size + 1
 )
 SELECT coalesce((SELECT json_agg(page.card::json ORDER BY page.n) FROM page WHERE page.n <= :page_size), '[]') AS items,
@@ -33,19 +33,20 @@ LEFT JOIN page last ON last.n = :page_size;
 -- name: listing_price_up(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, price_least int8?, price_most int8?, facets text[]?, in_stock_only bool, typed text?, after_key int8?, after_id product_id?, page_size int4) :one
 -- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
 WITH page AS (
-    SELECT l.product_id, l.price_minor, l.card, row_number() OVER (ORDER BY l.price_minor, l.product_id) AS n
-    FROM listing l
-    WHERE l.currency = :currency::char(3)
+    SELECT at.product_id, at.price_minor, l.card, row_number() OVER (ORDER BY at.price_minor, at.product_id) AS n
+    FROM listing_place at
+    JOIN listing l ON l.product_id = at.product_id AND l.currency = at.currency
+    WHERE at.list_id = listing_to_read(:category_id, :vendor_id, :brand) AND at.currency = :currency::char(3)
+      AND (:price_least::bigint IS NULL OR at.price_minor >= :price_least)
+      AND (:price_most::bigint IS NULL OR at.price_minor <= :price_most)
+      AND (NOT :in_stock_only::boolean OR at.in_stock)
       AND (:category_id::uuid IS NULL OR l.category_path @> ARRAY[:category_id::uuid])
       AND (:vendor_id::uuid IS NULL OR l.vendor_id = :vendor_id)
       AND (:brand::text IS NULL OR l.brand = :brand)
-      AND (:price_least::bigint IS NULL OR l.price_minor >= :price_least)
-      AND (:price_most::bigint IS NULL OR l.price_minor <= :price_most)
       AND (:facets::text[] IS NULL OR l.facets @> :facets)
-      AND (NOT :in_stock_only::boolean OR l.in_stock)
       AND (:typed::text IS NULL OR l.search @@ search_query(:typed))
-      AND (:after_key::bigint IS NULL OR (l.price_minor, l.product_id) > (:after_key, :after_id))
-    ORDER BY l.price_minor, l.product_id
+      AND (:after_key::bigint IS NULL OR (at.price_minor, at.product_id) > (:after_key, :after_id))
+    ORDER BY at.price_minor, at.product_id
     LIMIT :page_size + 1
 )
 SELECT coalesce((SELECT json_agg(page.card::json ORDER BY page.n) FROM page WHERE page.n <= :page_size), '[]') AS items,
@@ -58,19 +59,20 @@ LEFT JOIN page last ON last.n = :page_size;
 -- name: listing_price_down(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, price_least int8?, price_most int8?, facets text[]?, in_stock_only bool, typed text?, after_key int8?, after_id product_id?, page_size int4) :one
 -- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
 WITH page AS (
-    SELECT l.product_id, l.price_minor, l.card, row_number() OVER (ORDER BY l.price_minor DESC, l.product_id DESC) AS n
-    FROM listing l
-    WHERE l.currency = :currency::char(3)
+    SELECT at.product_id, at.price_minor, l.card, row_number() OVER (ORDER BY at.price_minor DESC, at.product_id DESC) AS n
+    FROM listing_place at
+    JOIN listing l ON l.product_id = at.product_id AND l.currency = at.currency
+    WHERE at.list_id = listing_to_read(:category_id, :vendor_id, :brand) AND at.currency = :currency::char(3)
+      AND (:price_least::bigint IS NULL OR at.price_minor >= :price_least)
+      AND (:price_most::bigint IS NULL OR at.price_minor <= :price_most)
+      AND (NOT :in_stock_only::boolean OR at.in_stock)
       AND (:category_id::uuid IS NULL OR l.category_path @> ARRAY[:category_id::uuid])
       AND (:vendor_id::uuid IS NULL OR l.vendor_id = :vendor_id)
       AND (:brand::text IS NULL OR l.brand = :brand)
-      AND (:price_least::bigint IS NULL OR l.price_minor >= :price_least)
-      AND (:price_most::bigint IS NULL OR l.price_minor <= :price_most)
       AND (:facets::text[] IS NULL OR l.facets @> :facets)
-      AND (NOT :in_stock_only::boolean OR l.in_stock)
       AND (:typed::text IS NULL OR l.search @@ search_query(:typed))
-      AND (:after_key::bigint IS NULL OR (l.price_minor, l.product_id) < (:after_key, :after_id))
-    ORDER BY l.price_minor DESC, l.product_id DESC
+      AND (:after_key::bigint IS NULL OR (at.price_minor, at.product_id) < (:after_key, :after_id))
+    ORDER BY at.price_minor DESC, at.product_id DESC
     LIMIT :page_size + 1
 )
 SELECT coalesce((SELECT json_agg(page.card::json ORDER BY page.n) FROM page WHERE page.n <= :page_size), '[]') AS items,
@@ -83,19 +85,20 @@ LEFT JOIN page last ON last.n = :page_size;
 -- name: listing_name(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, price_least int8?, price_most int8?, facets text[]?, in_stock_only bool, typed text?, after_key text?, after_id product_id?, page_size int4) :one
 -- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
 WITH page AS (
-    SELECT l.product_id, l.sort_name, l.card, row_number() OVER (ORDER BY l.sort_name, l.product_id) AS n
-    FROM listing l
-    WHERE l.currency = :currency::char(3)
+    SELECT at.product_id, at.sort_name, l.card, row_number() OVER (ORDER BY at.sort_name, at.product_id) AS n
+    FROM listing_place at
+    JOIN listing l ON l.product_id = at.product_id AND l.currency = at.currency
+    WHERE at.list_id = listing_to_read(:category_id, :vendor_id, :brand) AND at.currency = :currency::char(3)
+      AND (:price_least::bigint IS NULL OR at.price_minor >= :price_least)
+      AND (:price_most::bigint IS NULL OR at.price_minor <= :price_most)
+      AND (NOT :in_stock_only::boolean OR at.in_stock)
       AND (:category_id::uuid IS NULL OR l.category_path @> ARRAY[:category_id::uuid])
       AND (:vendor_id::uuid IS NULL OR l.vendor_id = :vendor_id)
       AND (:brand::text IS NULL OR l.brand = :brand)
-      AND (:price_least::bigint IS NULL OR l.price_minor >= :price_least)
-      AND (:price_most::bigint IS NULL OR l.price_minor <= :price_most)
       AND (:facets::text[] IS NULL OR l.facets @> :facets)
-      AND (NOT :in_stock_only::boolean OR l.in_stock)
       AND (:typed::text IS NULL OR l.search @@ search_query(:typed))
-      AND (:after_key::text IS NULL OR (l.sort_name, l.product_id) > (:after_key, :after_id))
-    ORDER BY l.sort_name, l.product_id
+      AND (:after_key::text IS NULL OR (at.sort_name, at.product_id) > (:after_key, :after_id))
+    ORDER BY at.sort_name, at.product_id
     LIMIT :page_size + 1
 )
 SELECT coalesce((SELECT json_agg(page.card::json ORDER BY page.n) FROM page WHERE page.n <= :page_size), '[]') AS items,
@@ -104,11 +107,11 @@ SELECT coalesce((SELECT json_agg(page.card::json ORDER BY page.n) FROM page WHER
 FROM (SELECT 1) always
 LEFT JOIN page last ON last.n = :page_size;
 
--- Best match first, among the newest 2,000 that match: a word that is in half of all products need not be ranked in all.
+-- Best match first, among 1,000 that match: a word that stands in half of all products need not be ranked in all of them.
 -- name: listing_relevant(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, price_least int8?, price_most int8?, facets text[]?, in_stock_only bool, typed text, after_key int8?, after_id product_id?, page_size int4) :one
 -- returns: items json, more bool, last_number int8?, last_id product_id?
 WITH candidate AS (
-    SELECT l.product_id, l.card, (ts_rank(l.search, search_query(:typed)) * 1000000)::bigint AS score
+    SELECT l.product_id, (ts_rank(l.search, search_query(:typed)) * 1000000)::bigint AS score
     FROM listing l
     WHERE l.currency = :currency::char(3)
       AND (:category_id::uuid IS NULL OR l.category_path @> ARRAY[:category_id::uuid])
@@ -119,8 +122,7 @@ WITH candidate AS (
       AND (:facets::text[] IS NULL OR l.facets @> :facets)
       AND (NOT :in_stock_only::boolean OR l.in_stock)
       AND l.search @@ search_query(:typed)
-    ORDER BY l.published_at DESC, l.product_id DESC
-    LIMIT 2000
+    LIMIT 1000
 ), page AS (
     SELECT c.*, row_number() OVER (ORDER BY c.score DESC, c.product_id DESC) AS n
     FROM candidate c
@@ -128,19 +130,20 @@ WITH candidate AS (
     ORDER BY c.score DESC, c.product_id DESC
     LIMIT :page_size + 1
 )
-SELECT coalesce((SELECT json_agg(page.card::json ORDER BY page.n) FROM page WHERE page.n <= :page_size), '[]') AS items,
+SELECT coalesce((SELECT json_agg(l.card::json ORDER BY page.n)
+                 FROM page JOIN listing l ON l.product_id = page.product_id AND l.currency = :currency::char(3)
+                 WHERE page.n <= :page_size), '[]') AS items,
        (SELECT count(*) FROM page) > :page_size AS more,
        last.score AS last_number, last.product_id AS last_id
 FROM (SELECT 1) always
 LEFT JOIN page last ON last.n = :page_size;
 
--- For words that were typed wrongly: names that share most of their trigrams with what was typed.
+-- For words that were typed wrongly: the same with the words that were probably meant.
 -- name: listing_similar(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, price_least int8?, price_most int8?, facets text[]?, in_stock_only bool, typed text, after_key int8?, after_id product_id?, page_size int4) :one
 -- returns: items json, more bool, last_number int8?, last_id product_id?
 WITH candidate AS (
-    SELECT l.product_id, l.card, r.score
-    FROM listing_resembling(:typed) r
-    JOIN listing l ON l.product_id = r.product_id AND l.currency = r.currency
+    SELECT l.product_id, (ts_rank(l.search, (SELECT search_corrected(:typed))) * 1000000)::bigint AS score
+    FROM listing l
     WHERE l.currency = :currency::char(3)
       AND (:category_id::uuid IS NULL OR l.category_path @> ARRAY[:category_id::uuid])
       AND (:vendor_id::uuid IS NULL OR l.vendor_id = :vendor_id)
@@ -149,6 +152,8 @@ WITH candidate AS (
       AND (:price_most::bigint IS NULL OR l.price_minor <= :price_most)
       AND (:facets::text[] IS NULL OR l.facets @> :facets)
       AND (NOT :in_stock_only::boolean OR l.in_stock)
+      AND l.search @@ (SELECT search_corrected(:typed))
+    LIMIT 1000
 ), page AS (
     SELECT c.*, row_number() OVER (ORDER BY c.score DESC, c.product_id DESC) AS n
     FROM candidate c
@@ -156,36 +161,58 @@ WITH candidate AS (
     ORDER BY c.score DESC, c.product_id DESC
     LIMIT :page_size + 1
 )
-SELECT coalesce((SELECT json_agg(page.card::json ORDER BY page.n) FROM page WHERE page.n <= :page_size), '[]') AS items,
+SELECT coalesce((SELECT json_agg(l.card::json ORDER BY page.n)
+                 FROM page JOIN listing l ON l.product_id = page.product_id AND l.currency = :currency::char(3)
+                 WHERE page.n <= :page_size), '[]') AS items,
        (SELECT count(*) FROM page) > :page_size AS more,
        last.score AS last_number, last.product_id AS last_id
 FROM (SELECT 1) always
 LEFT JOIN page last ON last.n = :page_size;
 
--- ── keeping the table up to date ──
+-- ── keeping the tables up to date ──
 
 -- Computes the rows of these products anew; the products are locked by the caller, so that none is computed from what
 -- another transaction is about to change.
 -- name: listing_refresh(product_ids product_id[]) :exec
 WITH fresh AS MATERIALIZED (
     SELECT * FROM listing_source f WHERE f.product_id = ANY(:product_ids)
+), place AS MATERIALIZED (
+    SELECT list.id AS list_id, f.currency, f.product_id, f.published_at, f.price_minor, f.sort_name, f.in_stock
+    FROM fresh f, unnest(listing_lists(f.category_path, f.vendor_id, f.brand)) list(id)
 ), gone AS (
     DELETE FROM listing l
     WHERE l.product_id = ANY(:product_ids)
       AND NOT EXISTS (SELECT FROM fresh f WHERE f.product_id = l.product_id AND f.currency = l.currency)
+), gone_places AS (
+    DELETE FROM listing_place at
+    WHERE at.product_id = ANY(:product_ids)
+      AND NOT EXISTS (SELECT FROM place p WHERE p.product_id = at.product_id AND p.currency = at.currency AND p.list_id = at.list_id)
+), words AS (
+    INSERT INTO search_word (word)
+    SELECT DISTINCT word FROM fresh f, regexp_split_to_table(f.search_name, '[^[:alnum:]]+') word
+    WHERE length(word) BETWEEN 3 AND 40
+    ORDER BY word
+    ON CONFLICT DO NOTHING
+), listed AS (
+    INSERT INTO listing AS l (product_id, currency, vendor_id, category_path, brand, sort_name, search, facets, price_minor, in_stock,
+                              published_at, card)
+    SELECT f.product_id, f.currency, f.vendor_id, f.category_path, f.brand, f.sort_name, f.search, f.facets, f.price_minor, f.in_stock,
+           f.published_at, f.card
+    FROM fresh f
+    ON CONFLICT (product_id, currency) DO UPDATE
+    SET vendor_id = excluded.vendor_id, category_path = excluded.category_path, brand = excluded.brand,
+        sort_name = excluded.sort_name, search = excluded.search, facets = excluded.facets, price_minor = excluded.price_minor,
+        in_stock = excluded.in_stock, published_at = excluded.published_at, card = excluded.card
+    WHERE (l.card, l.search, l.facets, l.category_path, l.published_at, l.in_stock, l.sort_name, l.price_minor, l.vendor_id, l.brand)
+        IS DISTINCT FROM (excluded.card, excluded.search, excluded.facets, excluded.category_path, excluded.published_at, excluded.in_stock, excluded.sort_name, excluded.price_minor, excluded.vendor_id, excluded.brand)
 )
-INSERT INTO listing AS l (product_id, currency, vendor_id, category_path, brand, sort_name, search_name, search, facets,
-                          price_minor, in_stock, published_at, card)
-SELECT f.product_id, f.currency, f.vendor_id, f.category_path, f.brand, f.sort_name, f.search_name, f.search, f.facets,
-       f.price_minor, f.in_stock, f.published_at, f.card
-FROM fresh f
-ON CONFLICT (product_id, currency) DO UPDATE
-SET vendor_id = excluded.vendor_id, category_path = excluded.category_path, brand = excluded.brand,
-    sort_name = excluded.sort_name, search_name = excluded.search_name, search = excluded.search, facets = excluded.facets,
-    price_minor = excluded.price_minor, in_stock = excluded.in_stock, published_at = excluded.published_at, card = excluded.card
-WHERE (l.card, l.search, l.facets, l.category_path, l.published_at, l.in_stock, l.sort_name, l.search_name, l.price_minor, l.vendor_id)
-    IS DISTINCT FROM (excluded.card, excluded.search, excluded.facets, excluded.category_path, excluded.published_at,
-                      excluded.in_stock, excluded.sort_name, excluded.search_name, excluded.price_minor, excluded.vendor_id);
+INSERT INTO listing_place AS at (list_id, currency, product_id, published_at, price_minor, sort_name, in_stock)
+SELECT p.list_id, p.currency, p.product_id, p.published_at, p.price_minor, p.sort_name, p.in_stock
+FROM place p
+ON CONFLICT (product_id, currency, list_id) DO UPDATE
+SET published_at = excluded.published_at, price_minor = excluded.price_minor, sort_name = excluded.sort_name, in_stock = excluded.in_stock
+WHERE (at.published_at, at.price_minor, at.sort_name, at.in_stock)
+    IS DISTINCT FROM (excluded.published_at, excluded.price_minor, excluded.sort_name, excluded.in_stock);
 
 -- Locks products in the order of their ids.
 -- name: product_lock_batch(product_ids product_id[]) :many
@@ -201,29 +228,49 @@ ORDER BY p.id LIMIT :most;
 
 -- ── invariants ──
 
+-- For the rest of the transaction: verify plans without nested loops, which suits sums over whole tables; a listing is computed
+-- product by product.
+-- name: listing_check_plan(nested_loops text) :one
+-- returns: setting text
+SELECT set_config('enable_nestloop', :nested_loops, true) AS setting;
+
 -- name: listing_check_size() :one
 -- returns: products int8
 SELECT greatest(c.reltuples, 0)::bigint AS products FROM pg_class c WHERE c.oid = 'product'::regclass;
 
--- Where listing and listing_source differ, in a sample of all products. Left out are products that news about stock or a
--- price that begins or ends is still on its way for: a task brings these up to date.
+-- Where listing and listing_source differ, or the places in lists from what listing says, in a sample of all products. Left out
+-- are products that news about stock or a price that begins or ends is still on its way for: a task brings these up to date.
 -- name: listing_check(percent int4, most int4) :many
 -- returns: product_id product_id, currency text, why text
 WITH sampled AS MATERIALIZED (
     SELECT p.id FROM product p TABLESAMPLE SYSTEM (:percent)
     WHERE NOT EXISTS (SELECT FROM outbox o WHERE o.expanded_at IS NULL AND o.aggregate_id = p.id)
       AND NOT EXISTS (SELECT FROM task t WHERE t.state IN ('ready', 'running') AND t.aggregate_id = p.id AND t.due_at <= now())
+), listed AS MATERIALIZED (
+    SELECT x.* FROM listing x JOIN sampled s ON s.id = x.product_id
+), source AS MATERIALIZED (
+    SELECT x.* FROM listing_source x WHERE x.product_id = ANY(ARRAY(SELECT s.id FROM sampled s))
+), stands AS MATERIALIZED (
+    SELECT x.* FROM listing_place x JOIN sampled s ON s.id = x.product_id
+), should_stand AS MATERIALIZED (
+    SELECT x.*, list.id AS list_id FROM listed x, unnest(listing_lists(x.category_path, x.vendor_id, x.brand)) list(id)
 )
 SELECT coalesce(l.product_id, f.product_id) AS product_id, coalesce(l.currency, f.currency)::text AS currency,
        CASE WHEN l.product_id IS NULL THEN 'is missing' WHEN f.product_id IS NULL THEN 'should not be there'
             ELSE 'differs from the product' END AS why
-FROM (SELECT x.* FROM listing x JOIN sampled s ON s.id = x.product_id) l
-FULL JOIN (SELECT x.* FROM listing_source x JOIN sampled s ON s.id = x.product_id) f
+FROM listed l
+FULL JOIN source f
     ON f.product_id = l.product_id AND f.currency = l.currency
 WHERE l.product_id IS NULL OR f.product_id IS NULL
-   OR (l.card, l.search, l.facets, l.category_path, l.published_at, l.in_stock, l.sort_name, l.search_name, l.price_minor, l.vendor_id)
-      IS DISTINCT FROM (f.card, f.search, f.facets, f.category_path, f.published_at, f.in_stock, f.sort_name, f.search_name,
-                        f.price_minor, f.vendor_id)
+   OR (l.card, l.search, l.facets, l.category_path, l.published_at, l.in_stock, l.sort_name, l.price_minor, l.vendor_id, l.brand)
+      IS DISTINCT FROM (f.card, f.search, f.facets, f.category_path, f.published_at, f.in_stock, f.sort_name, f.price_minor, f.vendor_id, f.brand)
+UNION ALL
+SELECT coalesce(at.product_id, l.product_id), coalesce(at.currency, l.currency)::text, 'stands in other lists than it should, or elsewhere in them'
+FROM stands at
+FULL JOIN should_stand l
+    ON l.product_id = at.product_id AND l.currency = at.currency AND l.list_id = at.list_id
+WHERE at.product_id IS NULL OR l.product_id IS NULL
+   OR (at.published_at, at.price_minor, at.sort_name, at.in_stock) IS DISTINCT FROM (l.published_at, l.price_minor, l.sort_name, l.in_stock)
 LIMIT :most;
 
 -- name: listing_check_orphans(most int4) :many
