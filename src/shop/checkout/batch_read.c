@@ -1,0 +1,412 @@
+/* The first half of a batch. Locks are taken in the order that the whole shop keeps (ledger accounts, carts,
+ * stock rows, each in key order), so that batches of several lanes and servers and single transactions of
+ * other modules wait for each other without deadlock. Lists are sorted arrays with binary search: a batch has
+ * a few hundred entries. */
+#include "shop/checkout/batch_internal.h"
+
+#include "base/check.h"
+#include "cart_sql.h"
+#include "checkout_sql.h"
+#include "inventory_sql.h"
+#include "loyalty_sql.h"
+#include "orders_sql.h"
+#include "pricing_sql.h"
+
+#include <stdlib.h>
+
+/* ── lists ── */
+
+static int compare_accounts(const void *a, const void *b)
+{
+    return uuid_compare(((const struct checkout_account *)a)->user_id.uuid,
+                        ((const struct checkout_account *)b)->user_id.uuid);
+}
+
+static int compare_carts(const void *a, const void *b)
+{
+    return uuid_compare(((const struct checkout_cart *)a)->cart_id.uuid,
+                        ((const struct checkout_cart *)b)->cart_id.uuid);
+}
+
+static int compare_variants(const void *a, const void *b)
+{
+    const struct checkout_variant *x = a, *y = b;
+    int order = uuid_compare(x->variant_id.uuid, y->variant_id.uuid);
+    return order ? order : memcmp(x->currency.code, y->currency.code, 3);
+}
+
+static int compare_stocks(const void *a, const void *b)
+{
+    return uuid_compare(((const struct checkout_stocks *)a)->variant_id.uuid,
+                        ((const struct checkout_stocks *)b)->variant_id.uuid);
+}
+
+static int compare_priority(const void *a, const void *b)
+{
+    const struct checkout_stock *x = a, *y = b;
+    if (x->priority != y->priority)
+        return x->priority < y->priority ? -1 : 1;
+    return uuid_compare(x->location_id.uuid, y->location_id.uuid);
+}
+
+/* Sorts and drops doubles; the count that is left. */
+static size_t sort_unique(void *items, size_t count, size_t size, int (*compare)(const void *, const void *))
+{
+    char *at = items;
+    if (count == 0)
+        return 0;
+    qsort(items, count, size, compare);
+    size_t kept = 1;
+    for (size_t i = 1; i < count; i++) {
+        if (compare(at + (kept - 1) * size, at + i * size) == 0)
+            continue;
+        if (kept != i)
+            memcpy(at + kept * size, at + i * size, size);
+        kept++;
+    }
+    return kept;
+}
+
+static void list_keys(struct batch *batch)
+{
+    struct arena *arena = batch->arena;
+    for (size_t i = 0; i < batch->count; i++)
+        batch->line_count += batch->orders[i]->line_count;
+    batch->accounts = ARENA_ARRAY(arena, struct checkout_account, batch->count);
+    batch->carts = ARENA_ARRAY(arena, struct checkout_cart, batch->count);
+    batch->variants = ARENA_ARRAY(arena, struct checkout_variant, batch->line_count);
+    batch->stocks = ARENA_ARRAY(arena, struct checkout_stocks, batch->line_count);
+    size_t line = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct checkout_order *order = batch->orders[i];
+        batch->accounts[i].user_id = order->customer_id;
+        if (order->has_cart)
+            batch->carts[batch->cart_count++].cart_id = order->cart_id;
+        for (size_t l = 0; l < order->line_count; l++, line++) {
+            batch->variants[line].variant_id = batch->stocks[line].variant_id = order->lines[l].variant_id;
+            batch->variants[line].currency = order->currency;
+        }
+    }
+    batch->account_count =
+        sort_unique(batch->accounts, batch->count, sizeof *batch->accounts, compare_accounts);
+    batch->cart_count = sort_unique(batch->carts, batch->cart_count, sizeof *batch->carts, compare_carts);
+    batch->variant_count = sort_unique(batch->variants, line, sizeof *batch->variants, compare_variants);
+    batch->stocks_count = sort_unique(batch->stocks, line, sizeof *batch->stocks, compare_stocks);
+    batch->variant_found = ARENA_ARRAY(arena, bool, batch->variant_count);
+}
+
+static struct checkout_account *find_account(struct batch *batch, struct user_id user_id)
+{
+    struct checkout_account key = {.user_id = user_id};
+    return bsearch(&key, batch->accounts, batch->account_count, sizeof key, compare_accounts);
+}
+
+static struct checkout_cart *find_cart(struct batch *batch, struct cart_id cart_id)
+{
+    struct checkout_cart key = {.cart_id = cart_id};
+    return bsearch(&key, batch->carts, batch->cart_count, sizeof key, compare_carts);
+}
+
+static struct checkout_variant *find_variant(struct batch *batch, struct variant_id variant_id,
+                                             struct currency currency)
+{
+    struct checkout_variant key = {.variant_id = variant_id, .currency = currency};
+    return bsearch(&key, batch->variants, batch->variant_count, sizeof key, compare_variants);
+}
+
+static struct checkout_stocks *find_stocks(struct batch *batch, struct variant_id variant_id)
+{
+    struct checkout_stocks key = {.variant_id = variant_id};
+    return bsearch(&key, batch->stocks, batch->stocks_count, sizeof key, compare_stocks);
+}
+
+/* ── lock and read ── */
+
+/* Each once; they are few. */
+static size_t list_currencies(const struct batch *batch, struct str *currencies)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < batch->variant_count; i++) {
+        struct str currency = currency_str(&batch->variants[i].currency);
+        size_t at = 0;
+        while (at < count && !str_equal(currencies[at], currency))
+            at++;
+        if (at == count)
+            currencies[count++] = currency;
+    }
+    return count;
+}
+
+static enum error_code queue_reads(struct batch *batch)
+{
+    struct arena *arena = batch->arena;
+    struct user_id *users = ARENA_ARRAY(arena, struct user_id, batch->account_count);
+    for (size_t i = 0; i < batch->account_count; i++)
+        users[i] = batch->accounts[i].user_id;
+    struct user_id *owners = ARENA_ARRAY(arena, struct user_id, batch->count);
+    struct str *keys = ARENA_ARRAY(arena, struct str, batch->count);
+    for (size_t i = 0; i < batch->count; i++) {
+        owners[i] = batch->orders[i]->customer_id;
+        keys[i] = batch->orders[i]->key;
+    }
+    struct cart_id *carts = ARENA_ARRAY(arena, struct cart_id, batch->cart_count);
+    for (size_t i = 0; i < batch->cart_count; i++)
+        carts[i] = batch->carts[i].cart_id;
+    struct str *currencies = ARENA_ARRAY(arena, struct str, batch->variant_count);
+    size_t currency_count = list_currencies(batch, currencies);
+    struct variant_id *stocked = ARENA_ARRAY(arena, struct variant_id, batch->stocks_count);
+    for (size_t i = 0; i < batch->stocks_count; i++)
+        stocked[i] = batch->stocks[i].variant_id;
+
+    struct pg *db = batch->db;
+    enum error_code code = pg_command_queue(db, "BEGIN");
+    if (!code)
+        code = loyalty_account_lock_batch_queue(
+            db, (struct loyalty_account_lock_batch_args){{users, batch->account_count}});
+    if (!code)
+        code = checkout_key_batch_queue(
+            db, (struct checkout_key_batch_args){{owners, batch->count}, {keys, batch->count}});
+    if (!code && batch->cart_count > 0)
+        code = cart_lock_batch_queue(db, (struct cart_lock_batch_args){{carts, batch->cart_count}});
+    if (!code)
+        code = checkout_variant_batch_queue(
+            db, (struct checkout_variant_batch_args){{stocked, batch->stocks_count},
+                                                     {currencies, currency_count}});
+    if (!code)
+        code = stock_lock_batch_queue(db, (struct stock_lock_batch_args){{stocked, batch->stocks_count}});
+    if (!code)
+        code = miles_policy_all_queue(db);
+    if (!code)
+        code = order_number_take_queue(db, (struct order_number_take_args){(int32_t)batch->count});
+    return code;
+}
+
+static enum error_code fetch_accounts(struct batch *batch)
+{
+    struct loyalty_account_lock_batch_rows rows;
+    enum error_code code = loyalty_account_lock_batch_fetch(batch->db, batch->arena, &rows);
+    for (size_t i = 0; !code && i < rows.count; i++) {
+        struct checkout_account *account = find_account(batch, rows.items[i].user_id);
+        CHECK(account);
+        account->account_id = rows.items[i].id;
+        account->exists = true;
+        account->available = rows.items[i].posted - rows.items[i].held;
+    }
+    return code;
+}
+
+/* Hardly ever are there rows: a retry of something that was done. */
+static enum error_code fetch_stored(struct batch *batch)
+{
+    struct checkout_key_batch_rows rows;
+    enum error_code code = checkout_key_batch_fetch(batch->db, batch->arena, &rows);
+    for (size_t i = 0; !code && i < rows.count; i++)
+        for (size_t o = 0; o < batch->count; o++) {
+            struct checkout_order *order = batch->orders[o];
+            if (user_id_equal(order->customer_id, rows.items[i].owner_id) &&
+                str_equal(order->key, rows.items[i].key))
+                order->stored = (struct checkout_stored){true, rows.items[i].body_hash, rows.items[i].status,
+                                                         rows.items[i].body};
+        }
+    return code;
+}
+
+static enum error_code fetch_carts(struct batch *batch)
+{
+    struct cart_lock_batch_rows rows = {0};
+    if (batch->cart_count == 0)
+        return ERR_OK;
+    enum error_code code = cart_lock_batch_fetch(batch->db, batch->arena, &rows);
+    for (size_t i = 0; !code && i < rows.count; i++) {
+        struct checkout_cart *cart = find_cart(batch, rows.items[i].id);
+        CHECK(cart);
+        cart->exists = true;
+        cart->owned = rows.items[i].user_id.present;
+        cart->user_id = rows.items[i].user_id.value;
+        cart->open = str_equal(rows.items[i].state, STR("open"));
+        cart->version = rows.items[i].version;
+    }
+    return code;
+}
+
+static enum miles_tender parse_tender(struct str text)
+{
+    return str_equal(text, STR("points_only")) ? TENDER_POINTS_ONLY
+           : str_equal(text, STR("cash_only")) ? TENDER_CASH_ONLY
+                                               : TENDER_ANY;
+}
+
+static enum error_code fetch_variants(struct batch *batch)
+{
+    struct checkout_variant_batch_rows rows;
+    enum error_code code = checkout_variant_batch_fetch(batch->db, batch->arena, &rows);
+    for (size_t i = 0; !code && i < rows.count; i++) {
+        const struct checkout_variant_batch_row *row = &rows.items[i];
+        struct currency currency;
+        CHECK(currency_parse(row->currency, &currency));
+        struct checkout_variant *variant = find_variant(batch, row->variant_id, currency);
+        if (!variant)
+            continue; /* asked for in another currency only */
+        batch->variant_found[variant - batch->variants] = true;
+        variant->product_id = row->product_id;
+        variant->vendor_id = row->vendor_id;
+        variant->sku = row->sku;
+        variant->title = row->title;
+        variant->for_sale = row->for_sale;
+        variant->has_price = row->amount_minor.present;
+        variant->price_minor = row->amount_minor.value;
+        variant->tender = parse_tender(row->tender);
+        variant->category_path = row->category_path;
+        find_stocks(batch, row->variant_id)->product_id = row->product_id;
+    }
+    return code;
+}
+
+static enum error_code fetch_stock(struct batch *batch)
+{
+    struct stock_lock_batch_rows rows;
+    enum error_code code = stock_lock_batch_fetch(batch->db, batch->arena, &rows);
+    if (code)
+        return code;
+    struct checkout_stock *items = ARENA_ARRAY(batch->arena, struct checkout_stock, rows.count);
+    for (size_t i = 0; i < rows.count; i++) { /* rows come by variant */
+        struct checkout_stocks *stocks = find_stocks(batch, rows.items[i].variant_id);
+        CHECK(stocks);
+        if (!stocks->items)
+            stocks->items = &items[i];
+        items[i] = (struct checkout_stock){
+            .location_id = rows.items[i].location_id,
+            .priority = rows.items[i].priority,
+            .available = rows.items[i].on_hand - rows.items[i].reserved,
+        };
+        stocks->count++;
+        stocks->available_before += items[i].available;
+    }
+    for (size_t i = 0; i < batch->stocks_count; i++)
+        if (batch->stocks[i].count > 1)
+            qsort(batch->stocks[i].items, batch->stocks[i].count, sizeof *items, compare_priority);
+    return ERR_OK;
+}
+
+static enum error_code fetch_policies(struct batch *batch)
+{
+    struct miles_policy_all_rows rows;
+    enum error_code code = miles_policy_all_fetch(batch->db, batch->arena, &rows);
+    if (code)
+        return code;
+    batch->policies = ARENA_ARRAY(batch->arena, struct miles_policy, rows.count);
+    batch->policy_count = rows.count;
+    for (size_t i = 0; i < rows.count; i++) {
+        const struct miles_policy_all_row *row = &rows.items[i];
+        struct miles_policy *policy = &batch->policies[i];
+        *policy = (struct miles_policy){
+            .version = row->version,
+            .minimum_points = row->minimum_points,
+            .step_points = row->step_points,
+            .maximum_share = row->maximum_share,
+            .points_unit = row->points_unit,
+            .minor_unit = row->minor_unit,
+            .earn_minor = row->earn_minor,
+            .earn_points = row->earn_points,
+            .return_window_days = row->return_window_days,
+            .excluded_categories = row->excluded_categories,
+        };
+        CHECK(currency_parse(row->currency, &policy->currency));
+    }
+    return ERR_OK;
+}
+
+static enum error_code fetch_numbers(struct batch *batch)
+{
+    struct order_number_take_rows rows;
+    enum error_code code = order_number_take_fetch(batch->db, batch->arena, &rows);
+    if (code)
+        return code;
+    CHECK(rows.count == batch->count);
+    for (size_t i = 0; i < rows.count; i++)
+        batch->orders[i]->number = rows.items[i].number;
+    return ERR_OK;
+}
+
+static enum error_code lock_and_read(struct batch *batch)
+{
+    enum error_code code = pg_pipeline_begin(batch->db);
+    if (!code)
+        code = queue_reads(batch);
+    if (!code)
+        code = pg_pipeline_sync(batch->db);
+    if (!code)
+        code = pg_command_fetch(batch->db);
+    if (!code)
+        code = fetch_accounts(batch);
+    if (!code)
+        code = fetch_stored(batch);
+    if (!code)
+        code = fetch_carts(batch);
+    if (!code)
+        code = fetch_variants(batch);
+    if (!code)
+        code = fetch_stock(batch);
+    if (!code)
+        code = fetch_policies(batch);
+    if (!code)
+        code = fetch_numbers(batch);
+    enum error_code end = pg_pipeline_end(batch->db);
+    return code ? code : end;
+}
+
+/* ── from rows to the decision ── */
+
+static int compare_by_key(const void *a, const void *b)
+{
+    const struct checkout_order *x = *(struct checkout_order *const *)a,
+                                *y = *(struct checkout_order *const *)b;
+    int order = uuid_compare(x->customer_id.uuid, y->customer_id.uuid);
+    if (order)
+        return order;
+    size_t len = x->key.len < y->key.len ? x->key.len : y->key.len;
+    order = memcmp(x->key.ptr, y->key.ptr, len);
+    if (order)
+        return order;
+    if (x->key.len != y->key.len)
+        return x->key.len < y->key.len ? -1 : 1;
+    return x->number < y->number ? -1 : x->number > y->number; /* numbers were given in order of arrival */
+}
+
+static void resolve(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        struct checkout_order *order = batch->orders[i];
+        order->account = find_account(batch, order->customer_id);
+        order->cart = order->has_cart ? find_cart(batch, order->cart_id) : NULL;
+        order->policy = NULL;
+        order->key_in_batch = false;
+        for (size_t p = 0; p < batch->policy_count; p++)
+            if (currency_equal(batch->policies[p].currency, order->currency))
+                order->policy = &batch->policies[p];
+        for (size_t l = 0; l < order->line_count; l++) {
+            struct checkout_line *line = &order->lines[l];
+            struct checkout_variant *variant = find_variant(batch, line->variant_id, order->currency);
+            CHECK(variant);
+            line->variant = batch->variant_found[variant - batch->variants] ? variant : NULL;
+            line->stocks = find_stocks(batch, line->variant_id);
+        }
+    }
+    if (batch->account_count == batch->count)
+        return; /* no customer twice, so no key twice */
+    struct checkout_order **sorted = ARENA_ARRAY(batch->arena, struct checkout_order *, batch->count);
+    memcpy(sorted, batch->orders, batch->count * sizeof *sorted);
+    qsort(sorted, batch->count, sizeof *sorted, compare_by_key);
+    for (size_t i = 1; i < batch->count; i++)
+        sorted[i]->key_in_batch = user_id_equal(sorted[i]->customer_id, sorted[i - 1]->customer_id) &&
+                                  str_equal(sorted[i]->key, sorted[i - 1]->key);
+}
+
+enum error_code checkout_batch_read(struct batch *batch)
+{
+    list_keys(batch);
+    enum error_code code = lock_and_read(batch);
+    if (!code)
+        resolve(batch);
+    return code;
+}
