@@ -39,7 +39,7 @@ struct shopper {
 static struct {
     int shoppers, seconds, lines, skus, lanes, batch;
     int64_t points;
-} options = {.shoppers = 256, .seconds = 5, .lines = LINES_MAX, .skus = 10000, .lanes = 1, .batch = 256};
+} options = {.shoppers = 256, .seconds = 5, .lines = LINES_MAX, .skus = 10000, .lanes = 2, .batch = 256};
 
 static struct bench_variants_rows variants;
 static struct bench_customers_rows customers;
@@ -142,7 +142,7 @@ static void parse(int argc, char **argv)
             options.points = value;
             break;
         default:
-            fputs("engine_bench [--shoppers 256] [--seconds 5] [--lines 3] [--skus 10000] [--lanes 1] "
+            fputs("engine_bench [--shoppers 256] [--seconds 5] [--lines 3] [--skus 10000] [--lanes 2] "
                   "[--batch 256] [--points 0]\n",
                   stderr);
             exit(2);
