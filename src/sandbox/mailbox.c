@@ -75,7 +75,9 @@ static enum error_code style_show(struct request *req, const void *input)
             "table{width:100%;border-collapse:collapse}th,td{text-align:left;padding:.4rem;"
             "border-bottom:1px solid #8886}pre{white-space:pre-wrap;overflow-wrap:anywhere;padding:1rem;"
             "border:1px solid #8886;border-radius:.5rem}iframe{width:100%;height:36rem;background:#fff;"
-            "border:1px solid #8886;border-radius:.5rem}"));
+            "border:1px solid #8886;border-radius:.5rem}td{overflow-wrap:anywhere}"
+            "@media(max-width:40rem){thead{display:none}tr,td{display:block}td{border:0;padding:.1rem .4rem}"
+            "tr{border-bottom:1px solid #8886;padding:.4rem 0}}"));
 }
 
 static void cell(struct buf *out, struct str text)

