@@ -1,9 +1,13 @@
 """The build trees, made and brought up to date: release, test (ASan and UBSan), tsan, fuzz."""
+import glob
 import os
 import re
 import shutil
 import signal
 import subprocess
+
+# Of the release tree only the program is needed: each further one would be optimized as a whole at its link.
+TARGETS = {'release': ['cathay']}
 
 TREES = {
     'release': ('build', ['-Db_lto=true', '-Doptimization=2']),
@@ -69,4 +73,7 @@ def build(project, kind, log, progress=None, jobs=None, run=None):
         shutil.rmtree(os.path.join(project, directory), ignore_errors=True)
         setup = ['meson', 'setup', directory] + options
         must(setup if kind not in COMPILERS else ['env', 'CC=' + COMPILERS[kind]] + setup)
-    must(['ninja', '-C', directory] + (['-j', str(jobs)] if jobs else []))
+    targets = TARGETS.get(kind, [])
+    if kind == 'fuzz':
+        targets = sorted(os.path.basename(path)[:-2] for path in glob.glob(os.path.join(project, 'tests', 'fuzz', '*_fuzz.c')))
+    must(['ninja', '-C', directory] + (['-j', str(jobs)] if jobs else []) + targets)

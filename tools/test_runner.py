@@ -61,7 +61,7 @@ class Run:
         self.part = ''
         self.word = ''
         self.pair = None
-        self.built = {}
+        self.builder = None
         self.processes = set()
 
     def log_path(self, name=None):
@@ -120,23 +120,12 @@ class Run:
         return code
 
     def build(self, kind):
-        """Builds one of the trees; raises PartFailed with the compiler's first words."""
-        if kind in self.built:
-            if self.built[kind]:
-                raise PartFailed(self.built[kind])
-            return
-        directory = build.TREES[kind][0]
-        log = self.log_path('build-' + kind)
-        self.say(f'  building {directory}')
-        self.built[kind] = f'{directory} did not build'
-        try:
-            build.build(PROJECT, kind, log, jobs=JOBS,
-                        run=lambda line, on_line: self.command(line, log=log, timeout_s=1200, on_line=on_line))
-        except build.BuildFailed as error:
-            self.say(error.errors)
-            self.built[kind] = str(error)
-            raise PartFailed(self.built[kind]) from None
-        self.built[kind] = ''
+        """Waits until a tree is built; raises PartFailed when it is not."""
+        if self.builder is None:
+            self.builder = Builder(self, [kind])
+        failure = self.builder.wait(kind)
+        if failure:
+            raise PartFailed(failure)
 
     def node(self, files, environment, timeout_s=900, together=1):
         """Runs test files under node's test runner, some together, and counts their tests."""
@@ -175,11 +164,56 @@ class Run:
             self.bad(f'node ended with {code}')
 
     def close(self):
+        if self.builder is not None:
+            self.builder.stopping = True
         for process in list(self.processes):
             stop_group(process)
         if self.pair is not None:
             self.pair.close()
             self.pair = None
+
+
+class Builder(threading.Thread):
+    """Builds the trees that the selected parts need, one after the other, while earlier parts run."""
+
+    def __init__(self, run, kinds):
+        super().__init__(daemon=True)
+        self.run_of_tests = run
+        self.kinds = list(dict.fromkeys(kinds))
+        self.done = {kind: threading.Event() for kind in self.kinds}
+        self.failure = {}
+        self.stopping = False
+        self.start()
+
+    def run(self):
+        for kind in self.kinds:
+            if not self.stopping:
+                self.failure[kind] = self._build(kind)
+            self.done[kind].set()
+
+    def _build(self, kind):
+        run = self.run_of_tests
+        log = run.log_path('build-' + kind)
+        began = time.monotonic()
+        try:
+            build.build(PROJECT, kind, log, jobs=JOBS,
+                        run=lambda line, on_line: run.command(['nice', '-n', '5'] + line, log=log, timeout_s=1200, on_line=on_line))
+        except build.BuildFailed as error:
+            return f'{error}\n{error.errors}'
+        except Exception as error:  # a thread's exception would be lost, and its waiters with it
+            return f'{kind} did not build: {error!r}'
+        run.say(f'  built {build.TREES[kind][0]} in {time.monotonic() - began:.0f} s')
+        return None
+
+    def wait(self, kind):
+        """None, or why the tree is not there."""
+        if kind not in self.done:
+            self.done[kind] = threading.Event()
+            self.failure[kind] = self._build(kind)
+            self.done[kind].set()
+        while not self.done[kind].wait(0.2):
+            pass
+        return self.failure.get(kind, f'{kind} was not built')
 
 
 def stop_group(process):
@@ -392,6 +426,7 @@ FILES_TOGETHER = 2 * JOBS
 
 def part_harness(run):
     """the harness itself"""
+    run.build('test')
     run.node(node_files('tests/harness/*.test.js'), run.environment())
 
 
@@ -441,13 +476,13 @@ def part_race(run):
 def part_fault(run):
     """killed processes, a stopped PostgreSQL, a flushed Redis"""
     run.build('release')
-    run.node(node_files('tests/fault/*.test.js'), run.environment(TEST_PROGRAM='build/cathay'))
+    run.node(node_files('tests/fault/*.test.js'), run.environment(TEST_PROGRAM='build/cathay'), together=FILES_TOGETHER)
 
 
 def part_verify(run):
     """every invariant broken by hand, and found"""
     run.build('release')
-    run.node(node_files('tests/verify/*.test.js'), run.environment(TEST_PROGRAM='build/cathay'))
+    run.node(node_files('tests/verify/*.test.js'), run.environment(TEST_PROGRAM='build/cathay'), together=FILES_TOGETHER)
 
 
 def part_tour(run):
@@ -499,7 +534,7 @@ def part_tidy(run):
     run.build('test')
     sys.path.insert(0, os.path.join(PROJECT, 'tools'))
     import tidy
-    for name, clean in tidy.check(PROJECT, 'build-test', our_files('.c'), run.log_path(), JOBS, run.word):
+    for name, clean in tidy.check(PROJECT, 'build-test', [name for name in our_files('.c') if name.startswith('src/')], run.log_path(), JOBS, run.word):
         if clean:
             run.ok()
         else:
@@ -511,20 +546,27 @@ PARTS = {
     'layers': part_layers,
     'generators': part_generators,
     'unit': part_unit,
-    'threads': part_threads,
     'sql': part_sql,
     'harness': part_harness,
     'http': part_http,
     'partners': part_partners,
     'api': part_api,
     'contract': part_contract,
+    'verify': part_verify,
     'race': part_race,
     'fault': part_fault,
-    'verify': part_verify,
     'tour': part_tour,
     'browser': part_browser,
+    'threads': part_threads,
     'fuzz': part_fuzz,
     'tidy': part_tidy,
+}
+
+# Which trees a part needs; they are built in this order while earlier parts run.
+NEEDS = {
+    'unit': ['test'], 'sql': ['test'], 'harness': ['test'], 'http': ['test'], 'partners': ['test'], 'api': ['test'],
+    'verify': ['release'], 'race': ['release'], 'fault': ['release'], 'tour': ['release'], 'browser': ['release'],
+    'threads': ['tsan'], 'fuzz': ['fuzz'], 'tidy': ['test'],
 }
 
 
@@ -606,6 +648,7 @@ def main():
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGHUP, stop)
     try:
+        run.builder = Builder(run, [tree for name, _ in parts for tree in NEEDS.get(name, ())])
         for name, word in parts:
             run_part(run, name, word)
     except KeyboardInterrupt:
