@@ -245,7 +245,7 @@ SELECT greatest(c.reltuples, 0)::bigint AS products FROM pg_class c WHERE c.oid 
 WITH sampled AS MATERIALIZED (
     SELECT p.id FROM product p TABLESAMPLE SYSTEM (:percent)
     WHERE NOT EXISTS (SELECT FROM outbox o WHERE o.expanded_at IS NULL AND o.aggregate_id = p.id)
-      AND NOT EXISTS (SELECT FROM task t WHERE t.state IN ('ready', 'running') AND t.aggregate_id = p.id AND t.due_at <= now())
+      AND NOT EXISTS (SELECT FROM task t WHERE t.state IN ('ready', 'running') AND t.aggregate_id = p.id AND t.due_at <= now() + interval '1 second')
 ), listed AS MATERIALIZED (
     SELECT x.* FROM listing x JOIN sampled s ON s.id = x.product_id
 ), source AS MATERIALIZED (
