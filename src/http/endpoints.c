@@ -212,6 +212,15 @@ static void render_server(struct buf *out, struct http_server *server)
         one_value(out, "cathay_cache_evictions_total", "Answers dropped for room", "counter",
                   counts.evictions);
     }
+    static const char limits[] = "cathay_http_limit_decisions_total";
+    head_line(out, limits,
+              "Requests of a limited class, by who decided; fallback: locally, as Redis was away or slow",
+              "counter");
+    buf_printf(out, "%s{source=\"redis\"} %lld\n%s{source=\"local\"} %lld\n%s{source=\"fallback\"} %lld\n",
+               limits, (long long)SUM(limits_redis), limits, (long long)SUM(limits_local), limits,
+               (long long)SUM(limits_fallback));
+    one_value(out, "cathay_http_limit_refused_total", "Requests refused by a rate limit", "counter",
+              SUM(limits_refused));
     one_value(out, "cathay_ready", "1 while the server takes requests", "gauge",
               atomic_load(&server->ready) && atomic_load(&server->health.database_up));
     one_value(out, "cathay_log_dropped_total", "Log lines dropped", "counter", log_dropped_total());

@@ -65,34 +65,57 @@ static struct slot *slot_for(struct slot row[LIMITER_WAYS], uint64_t hash)
     return oldest;
 }
 
+static int64_t quota_of(const struct limiter *limiter, enum api_limit limit)
+{
+    int64_t quota = policies[limit].quota * limiter->scale_percent / 100;
+    return quota < 1 ? 1 : quota;
+}
+
+bool limiter_is_shared(const struct limiter *limiter, enum api_limit limit)
+{
+    return limiter->scale_percent > 0 && limit != API_LIMIT_NONE && limit != API_LIMIT_READ;
+}
+
+struct limiter_terms limiter_terms(const struct limiter *limiter, enum api_limit limit)
+{
+    CHECK(limit != API_LIMIT_NONE && limit < API_LIMIT_COUNT);
+    struct limiter_terms terms = {.window_us = policies[limit].window_s * 1000000};
+    terms.step_us = terms.window_us / quota_of(limiter, limit);
+    if (terms.step_us < 1)
+        terms.step_us = 1;
+    return terms;
+}
+
+struct limiter_verdict limiter_verdict(const struct limiter *limiter, enum api_limit limit, bool allowed,
+                                       int64_t ahead_us)
+{
+    struct limiter_terms terms = limiter_terms(limiter, limit);
+    struct limiter_verdict verdict = {.allowed = allowed,
+                                      .policy = policies[limit].name,
+                                      .quota = quota_of(limiter, limit),
+                                      .window_s = policies[limit].window_s};
+    verdict.remaining = (terms.window_us - ahead_us) / terms.step_us;
+    verdict.reset_s = (ahead_us + 999999) / 1000000;
+    if (!allowed)
+        verdict.retry_after_s = (ahead_us + terms.step_us - terms.window_us + 999999) / 1000000;
+    return verdict;
+}
+
 struct limiter_verdict limiter_ask(struct limiter *limiter, enum api_limit limit, struct str key,
                                    int64_t now_us)
 {
-    struct limiter_verdict verdict = {.allowed = true};
     if (limit == API_LIMIT_NONE || limiter->scale_percent == 0)
-        return verdict;
-    CHECK(limit < API_LIMIT_COUNT);
-    verdict.policy = policies[limit].name;
-    verdict.window_s = policies[limit].window_s;
-    verdict.quota = policies[limit].quota * limiter->scale_percent / 100;
-    if (verdict.quota < 1)
-        verdict.quota = 1;
-    int64_t window_us = verdict.window_s * 1000000, step_us = window_us / verdict.quota;
-    if (step_us < 1)
-        step_us = 1;
+        return (struct limiter_verdict){.allowed = true};
+    struct limiter_terms terms = limiter_terms(limiter, limit);
     uint64_t hash = XXH3_64bits_withSeed(key.ptr, key.len, (uint64_t)limit);
     size_t row = (size_t)(hash >> 16) % LIMITER_ROWS;
     pthread_mutex_t *lock = &limiter->locks[row % LIMITER_LOCKS];
     pthread_mutex_lock(lock);
     struct slot *slot = slot_for(limiter->rows[row], hash);
     int64_t full_us = slot->full_us > now_us ? slot->full_us : now_us;
-    verdict.allowed = full_us + step_us - now_us <= window_us;
-    if (verdict.allowed)
-        slot->full_us = full_us += step_us;
+    bool allowed = full_us + terms.step_us - now_us <= terms.window_us;
+    if (allowed)
+        slot->full_us = full_us += terms.step_us;
     pthread_mutex_unlock(lock);
-    verdict.remaining = (window_us - (full_us - now_us)) / step_us;
-    verdict.reset_s = (full_us - now_us + 999999) / 1000000;
-    if (!verdict.allowed)
-        verdict.retry_after_s = (full_us + step_us - now_us - window_us + 999999) / 1000000;
-    return verdict;
+    return limiter_verdict(limiter, limit, allowed, full_us - now_us);
 }

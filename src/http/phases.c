@@ -8,6 +8,7 @@
 #include "http/server_internal.h"
 
 #include <sodium.h>
+#include <stdio.h>
 
 static enum phase_result refused(struct http_exchange *x, enum error_code code)
 {
@@ -93,6 +94,22 @@ static enum error_code phase_authorize(struct http_exchange *x)
     return ERR_OK;
 }
 
+static enum error_code limit_apply(struct http_exchange *x, struct limiter_verdict verdict)
+{
+    struct request *req = &x->req;
+    x->limit = verdict;
+    x->limited = true;
+    if (verdict.allowed)
+        return ERR_OK;
+    counter_add(&x->loop->metrics.limits_refused, 1);
+    req->error.retry_after_s = verdict.retry_after_s;
+    return error_set(&req->error, ERR_RATE_LIMITED, "At most %lld requests of this kind in %lld s",
+                     (long long)verdict.quota, (long long)verdict.window_s);
+}
+
+/* The local limiter is asked for every request. What it refuses the shared one would refuse as well, since
+ * this server's requests are a part of all; so a flood costs Redis nothing, and when Redis goes away the
+ * local one knows its callers already. */
 static enum error_code phase_rate_limit(struct http_exchange *x)
 {
     struct request *req = &x->req;
@@ -102,13 +119,33 @@ static enum error_code phase_rate_limit(struct http_exchange *x)
     struct str key = uuid_is_zero(req->principal.user_id.uuid)
                          ? req->client_address
                          : (struct str){(const char *)req->principal.user_id.uuid.bytes, 16};
-    x->limit = limiter_ask(x->server->limiter, req->route->limit, key, req->started_us);
-    x->limited = true;
-    if (x->limit.allowed)
-        return ERR_OK;
-    req->error.retry_after_s = x->limit.retry_after_s;
-    return error_set(&req->error, ERR_RATE_LIMITED, "At most %lld requests of this kind in %lld s",
-                     (long long)x->limit.quota, (long long)x->limit.window_s);
+    return limit_apply(x, limiter_ask(x->server->limiter, req->route->limit, key, req->started_us));
+}
+
+/* True: Redis has been asked, phases_limited() goes on. Asked when the whole request is there: a connection
+ * waits for one thing at a time. */
+static bool shared_limit_asked(struct http_exchange *x)
+{
+    struct request *req = &x->req;
+    enum api_limit limit = req->route->limit;
+    if (!x->limited || !x->limit.policy)
+        return false;
+    if (!x->loop->shared_limiter || !limiter_is_shared(x->server->limiter, limit)) {
+        counter_add(&x->loop->metrics.limits_local, 1);
+        return false;
+    }
+    char key[128], hex[32];
+    bool known = !uuid_is_zero(req->principal.user_id.uuid);
+    uuid_hex(req->principal.user_id.uuid, hex);
+    struct str who = known ? (struct str){hex, sizeof hex} : req->client_address;
+    int len = snprintf(key, sizeof key, "limit:%s:%s:%.*s", x->limit.policy, known ? "user" : "address",
+                       STR_ARG(who));
+    CHECK(len > 0 && (size_t)len < sizeof key);
+    x->away = shared_limiter_ask(x->loop->shared_limiter, (struct str){key, (size_t)len},
+                                 limiter_terms(x->server->limiter, limit), x);
+    if (!x->away)
+        counter_add(&x->loop->metrics.limits_fallback, 1);
+    return x->away;
 }
 
 static bool is_media_type(struct str given, struct str wanted)
@@ -306,14 +343,36 @@ static void dispatch_cached(struct http_exchange *x)
     }
 }
 
+static void dispatch_route(struct http_exchange *x)
+{
+    if (route_is_cached(x))
+        dispatch_cached(x);
+    else
+        dispatch(x);
+}
+
+void phases_limited(void *exchange, bool known, bool allowed, int64_t ahead_us)
+{
+    struct http_exchange *x = exchange;
+    x->away = false;
+    counter_add(known ? &x->loop->metrics.limits_redis : &x->loop->metrics.limits_fallback, 1);
+    if (known) {
+        enum error_code code =
+            limit_apply(x, limiter_verdict(x->server->limiter, x->req.route->limit, allowed, ahead_us));
+        if (code) {
+            phases_finish(x, code);
+            return;
+        }
+    }
+    dispatch_route(x);
+}
+
 void phases_message(struct http_exchange *x)
 {
     struct request *req = &x->req;
     if (req->route) {
-        if (route_is_cached(x))
-            dispatch_cached(x);
-        else
-            dispatch(x);
+        if (!shared_limit_asked(x))
+            dispatch_route(x);
     } else if (x->match.allow.ptr) {
         respond_empty(req, 204);
         respond_header(req, STR("Allow"), x->match.allow);

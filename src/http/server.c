@@ -121,6 +121,8 @@ static void end_loop(struct event_loop *loop)
     if (loop->closing)
         return;
     loop->closing = true;
+    if (loop->shared_limiter)
+        shared_limiter_close(loop->shared_limiter);
     uv_close((uv_handle_t *)&loop->tick, NULL);
     uv_close((uv_handle_t *)&loop->wake, NULL);
 }
@@ -220,12 +222,15 @@ static struct event_loop *loop_new(struct http_server *server, int index, int li
     CHECK(uv_poll_init(&loop->uv, &loop->listener, listen_fd) == 0);
     CHECK(uv_poll_start(&loop->listener, UV_READABLE, on_acceptable) == 0);
     loop->listening = true;
+    if (server->limiter && config()->limit_scale_percent > 0)
+        loop->shared_limiter = shared_limiter_new(&loop->uv, config()->redis_url, index == 0, phases_limited);
     return loop;
 }
 
 static void loop_free(struct event_loop *loop)
 {
     CHECK(uv_loop_close(&loop->uv) == 0);
+    shared_limiter_free(loop->shared_limiter);
     exchanges_free_spares(loop);
     buf_free(&loop->log);
     free(loop->metrics.durations);

@@ -14,6 +14,7 @@
 #include "http/limiter.h"
 #include "http/router.h"
 #include "http/server.h"
+#include "http/shared_limiter.h"
 
 #include <netinet/in.h>
 #include <pthread.h>
@@ -117,7 +118,7 @@ struct duration_histogram {
 /* Counters of one loop: one writer, so an update is a load and a store. */
 struct loop_metrics {
     _Atomic uint64_t accepted, refused, open, requests_malformed, deadlines, cache_hits, cache_misses,
-        cache_joined;
+        cache_joined, limits_redis, limits_local, limits_fallback, limits_refused;
     struct duration_histogram *durations; /* [(route_count + 1) * 5] by route and status class */
 };
 
@@ -151,7 +152,8 @@ struct event_loop {
     char log_time[20]; /* "2026-03-01T09:30:00" of date_second */
     struct buf log;
     struct loop_metrics metrics;
-    struct connection *feeding; /* whose input is being worked on; `out` is its */
+    struct shared_limiter *shared_limiter; /* NULL without rate limits */
+    struct connection *feeding;            /* whose input is being worked on; `out` is its */
     size_t out_len;
     char out[OUT_BYTES];
     char read_buffer[READ_BYTES];
@@ -225,6 +227,8 @@ enum phase_result phases_head(struct http_exchange *exchange);
 size_t phases_body_max(const struct http_exchange *exchange);
 /* The whole request is here. Answers at once, or hands the exchange to a worker or an async handler. */
 void phases_message(struct http_exchange *exchange);
+/* What the shared limiter of a loop says about an exchange (shared_limiter_fn). */
+void phases_limited(void *exchange, bool known, bool allowed, int64_t ahead_us);
 /* An exchange that was away is back on its loop. */
 void phases_returned(struct http_exchange *exchange);
 /* On a worker's thread: decode, handler, encode. */

@@ -309,7 +309,7 @@ bool redis_flush(struct redis *redis)
     return accepted;
 }
 
-static void script_prepare(struct redis_script *script)
+void redis_script_prepare(struct redis_script *script)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     if (__atomic_load_n(&script->ready, __ATOMIC_ACQUIRE))
@@ -329,7 +329,7 @@ redisReply *redis_script_run(struct redis *redis, struct redis_script *script, s
                              const struct str *args)
 {
     CHECK(count + 3 <= REDIS_ARGS_MAX && key_count <= count);
-    script_prepare(script);
+    redis_script_prepare(script);
     char keys[24];
     snprintf(keys, sizeof keys, "%zu", key_count);
     struct str all[REDIS_ARGS_MAX] = {STR("EVALSHA"), str_from(script->sha1), str_from(keys)};

@@ -66,6 +66,8 @@ struct redis_script {
     char sha1[41]; /* filled in at first use */
     int ready;
 };
+/* Fills in the hash, for those who send the command themselves. */
+void redis_script_prepare(struct redis_script *script);
 /* args: keys first. NULL: away. */
 redisReply *redis_script_run(struct redis *redis, struct redis_script *script, size_t key_count, size_t count,
                              const struct str *args);

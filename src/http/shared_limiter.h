@@ -1,0 +1,35 @@
+/* Rate limits that all servers share, in Redis: one script call per request, on the event loop, without ever
+ * blocking it. Each loop has one of these and one connection.
+ *
+ * It only answers when it can do so soon: while Redis is away (connecting is tried again after a pause), when
+ * no answer has come SHARED_LIMITER_DEADLINE_MS after the question, and for a while after that, the caller is
+ * told so and decides with its local limiter. Everything here is called on the loop's thread. */
+#ifndef CATHAY_HTTP_SHARED_LIMITER_H
+#define CATHAY_HTTP_SHARED_LIMITER_H
+
+#include "base/str.h"
+#include "http/limiter.h"
+
+#include <uv.h>
+
+#define SHARED_LIMITER_DEADLINE_MS 20
+#define SHARED_LIMITER_PENDING_MAX 4096 /* questions without an answer; more are decided locally */
+
+struct shared_limiter;
+
+/* known: Redis has decided; otherwise allowed and ahead_us say nothing. */
+typedef void shared_limiter_fn(void *context, bool known, bool allowed, int64_t ahead_us);
+
+/* Connects at once, in the background. redis_url has been checked. `tells`: logs a loss and a return, once
+ * each; set for one loop of a server. */
+struct shared_limiter *shared_limiter_new(uv_loop_t *loop, const char *redis_url, bool tells,
+                                          shared_limiter_fn *decided);
+/* False: not now, decide locally. True: `decided` will be called once with `context`, on this loop and not
+ * from within this call. */
+bool shared_limiter_ask(struct shared_limiter *limiter, struct str key, struct limiter_terms terms,
+                        void *context);
+/* No question may be open. Closes its handles; the memory may be freed when the loop has ended. */
+void shared_limiter_close(struct shared_limiter *limiter);
+void shared_limiter_free(struct shared_limiter *limiter); /* NULL is allowed */
+
+#endif

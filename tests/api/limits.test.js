@@ -1,0 +1,113 @@
+'use strict';
+// Rate limits over two servers that share a Redis. Each test is somebody else: addresses come from X-Forwarded-For, which the
+// servers believe of their trusted proxy, this test.
+const { test } = require('node:test');
+const assert = require('node:assert');
+const { shop, makePerson, poll } = require('../harness');
+
+const env = shop({ roles: ['serve', 'serve:2'], settings: { limit_scale_percent: 100, trusted_proxies: '127.0.0.1' } });
+const both = () => [env.client('serve'), env.client('serve:2')];
+const SIGN_IN_QUOTA = 10; // in 10 s: one comes back each second
+
+let last = 0;
+const newAddress = () => `203.0.113.${last += 1}`;
+
+async function decisions(api, source) {
+  const { text } = await api.call('metrics_show', { expect: 200 });
+  return Number(new RegExp(`^cathay_http_limit_decisions_total\\{source="${source}"\\} (\\d+)$`, 'm').exec(text)[1]);
+}
+
+const signIn = (api, address) => api.call('session_sign_in', {
+  body: { email: 'nobody@cathay.example', password: 'not the password' }, headers: { 'X-Forwarded-For': address }, expect: [401, 429] });
+const makeCart = (api, address) => api.call('cart_create', {
+  body: { currency: 'HKD' }, headers: { 'X-Forwarded-For': address }, expect: [201, 429] });
+
+/** Both servers are connected to Redis. */
+async function shared() {
+  for (const api of both()) {
+    const before = await decisions(api, 'redis');
+    await poll(async () => {
+      await makeCart(api, newAddress());
+      return await decisions(api, 'redis') > before;
+    }, { what: 'a limit decided by Redis' });
+  }
+}
+
+/** Asks in turn, one after the other: {allowed, refused (answers), seconds: at most so many came back meanwhile}. */
+async function askInTurn(count, ask) {
+  const began = Date.now();
+  const answers = [];
+  for (let i = 0; i < count; i += 1) answers.push(await ask(both()[i % 2]));
+  const refused = answers.filter(({ status }) => status === 429);
+  return { answers, refused, allowed: count - refused.length, seconds: Math.ceil((Date.now() - began) / 1000) };
+}
+
+test('FRD-1 two servers together allow an address what one would', async () => {
+  await shared();
+  const address = newAddress();
+  const { answers, refused, allowed, seconds } = await askInTurn(30, (api) => signIn(api, address));
+  assert.ok(allowed >= SIGN_IN_QUOTA && allowed <= SIGN_IN_QUOTA + seconds, `${allowed} of 30 were let through in ${seconds} s`);
+  assert.strictEqual(answers[0].headers['ratelimit-policy'], '"sign-in";q=10;w=10');
+  const remaining = answers.slice(0, 5).map(({ headers }) => Number(/r=(\d+)/.exec(headers.ratelimit)[1]));
+  assert.deepStrictEqual([...remaining].sort((a, b) => b - a), remaining, 'the second server counts what the first one let through');
+  assert.ok(remaining[1] <= SIGN_IN_QUOTA - 2 + seconds && remaining[1] < remaining[0]);
+  const [{ headers, body }] = refused;
+  assert.strictEqual(body.code, 'rate_limited');
+  assert.match(headers['retry-after'], /^[1-9]\d*$/);
+  assert.match(headers.ratelimit, /^"sign-in";r=0;t=\d+$/);
+  const other = await signIn(both()[0], newAddress());
+  assert.strictEqual(other.status, 401, 'another address is not limited by it');
+});
+
+test('FRD-1 who is signed in has a limit of her own, on every server and from every address', async () => {
+  await shared();
+  const [first, second] = both();
+  const ann = await makePerson(env);
+  const ben = await makePerson(env);
+  const spend = (api, token) => api.call('cart_create', { body: { currency: 'HKD' }, token, headers: { 'X-Forwarded-For': newAddress() }, expect: 201 });
+  const left = ({ headers }) => Number(/r=(\d+)/.exec(headers.ratelimit)[1]);
+  const [her, hers] = [await spend(first, ann.token), await spend(second, ann.token)];
+  assert.ok(left(hers) <= left(her), `${left(hers)} after ${left(her)}`);
+  const keys = await env.redis.command('KEYS limit:write:user:*');
+  assert.match(String(keys), new RegExp(ann.uuid.replace(/-/g, '')));
+  await spend(first, ben.token);
+});
+
+test('FRD-1 keys of limits go away by themselves', async () => {
+  await shared();
+  const address = newAddress();
+  await makeCart(both()[0], address);
+  const left = Number(String(await env.redis.command(`PTTL limit:write:address:${address}`)).trim().replace(/^:/, ''));
+  assert.ok(left === -2 || (left > 0 && left <= 10000), `time to live: ${left}`);
+});
+
+test('FRD-1 scripts lost, data flushed: still limited', async () => {
+  await shared();
+  await env.redis.command('SCRIPT FLUSH');
+  const address = newAddress();
+  const { allowed, seconds } = await askInTurn(30, (api) => signIn(api, address));
+  assert.ok(allowed >= SIGN_IN_QUOTA && allowed <= SIGN_IN_QUOTA + seconds, `${allowed} were let through in ${seconds} s`);
+});
+
+test('FRD-1 a Redis that hangs holds nobody up; each server then limits by itself', async () => {
+  await shared();
+  const before = await decisions(both()[0], 'fallback');
+  const address = newAddress();
+  await env.redis.command('CLIENT PAUSE 1500 ALL');
+  const { allowed, refused } = await askInTurn(40, (api) => signIn(api, address));
+  assert.ok(allowed >= SIGN_IN_QUOTA && refused.length > 0, `${allowed} let through, ${refused.length} refused`);
+  assert.ok(await decisions(both()[0], 'fallback') > before);
+});
+
+test('FRD-1 Redis stopped in the middle: requests go on, limited locally; then shared again', async () => {
+  await shared();
+  const address = newAddress();
+  await signIn(both()[0], address);
+  const pending = Promise.all(Array.from({ length: 40 }, (_, i) => makeCart(both()[i % 2], newAddress())));
+  await env.redis.stop();
+  for (const { status } of await pending) assert.strictEqual(status, 201);
+  const { allowed, refused } = await askInTurn(40, (api) => signIn(api, address));
+  assert.ok(allowed >= SIGN_IN_QUOTA && refused.length > 0, `${allowed} let through, ${refused.length} refused`);
+  await env.redis.start();
+  await shared();
+});
