@@ -304,6 +304,7 @@ static void stock_add(struct tables *tables, struct variant_id variant_id, size_
 static void pictures_add(struct tables *tables, struct product_id product_id, const struct demo_kind *kind,
                          struct str name, const struct choice *choices, size_t choice_count)
 {
+    CHECK(choice_count > 0);
     size_t pictures = 1 + demo_random_next(&tables->random) % PICTURES_MOST;
     struct buf svg = buf_new(BUF_DEFAULT_MAX);
     for (size_t view = 0; view < pictures; view++) {

@@ -86,7 +86,7 @@ static enum error_code create(struct request *req, void *context)
     if (code)
         return code;
     struct str attributes = in->has_attributes ? in->attributes : STR("{}");
-    struct uuid_array category_path;
+    struct uuid_array category_path = {NULL, 0};
     code = check_context(req, opt_vendor_id(vendor_id), opt_category_id(in->category_id), attributes,
                          &category_path);
     if (code)

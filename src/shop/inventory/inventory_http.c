@@ -31,7 +31,7 @@ static enum error_code read_stock(struct request *req, struct variant_id variant
 
 enum error_code stock_list_handle(struct request *req, const struct api_stock_list *in)
 {
-    struct str body;
+    struct str body = STR_NONE;
     enum error_code code = read_stock(req, in->variant_id, &body);
     return code ? code : respond_json(req, 200, body);
 }
@@ -87,7 +87,7 @@ static enum error_code create_movement(struct request *req, void *context)
     }
     if (code == ERR_OUT_OF_STOCK)
         return error_set(&req->error, ERR_OUT_OF_STOCK, "Less would be on hand than is reserved");
-    struct str stock;
+    struct str stock = STR_NONE;
     if (!code)
         code = read_stock(req, in->variant_id, &stock);
     if (code)
