@@ -23,7 +23,7 @@ LEVELS = (
     ('accounts', 'catalog'),
     ('inventory', 'pricing', 'loyalty'),
     ('cart', 'orders'),
-    ('payments', 'shipping'),
+    ('payments', 'shipping', 'sale'),
     ('checkout',),
     ('notify', 'admin', 'demo'),
 )

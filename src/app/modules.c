@@ -10,6 +10,7 @@
 #include "shop/orders/orders_module.h"
 #include "shop/payments/payments_module.h"
 #include "shop/pricing/pricing_module.h"
+#include "shop/sale/sale_module.h"
 #include "shop/shipping/shipping_module.h"
 #include "work/work.h"
 
@@ -17,7 +18,7 @@
 /* clang-format off */
 const struct module *const modules[] = {
     &work_module,    &http_module, &accounts_module, &catalog_module,  &inventory_module, &pricing_module,
-    &loyalty_module, &cart_module, &orders_module,   &payments_module, &shipping_module,  &checkout_module,
+    &loyalty_module, &cart_module, &orders_module,   &payments_module, &shipping_module,  &sale_module, &checkout_module,
     &notify_module,  NULL,
 };
 /* clang-format on */

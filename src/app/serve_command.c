@@ -10,6 +10,7 @@
 #include "sandbox/sandbox.h"
 #include "shop/accounts/accounts.h"
 #include "shop/checkout/checkout.h"
+#include "shop/sale/sale.h"
 #include "work/work.h"
 
 #include <stdio.h>
@@ -22,7 +23,7 @@ struct roles {
     struct worker *worker;
     struct scheduler *scheduler;
     struct http_server *server;
-    bool live, engine;
+    bool live, engine, sales;
 };
 
 static enum error_code start_background(struct roles *roles, struct error *error)
@@ -33,6 +34,12 @@ static enum error_code start_background(struct roles *roles, struct error *error
     if (!code)
         code = worker_start((int)config()->task_workers, &roles->worker, error);
     return code ? code : scheduler_start(&roles->scheduler, error);
+}
+
+static void invalidate(struct str kind, struct uuid id)
+{
+    http_cache_invalidate(kind, id);
+    sale_invalidate(kind, id);
 }
 
 static enum error_code start(struct roles *roles, struct error *error)
@@ -55,7 +62,11 @@ static enum error_code start(struct roles *roles, struct error *error)
     if (code)
         return code;
     roles->engine = true;
-    live_on_invalidate(http_cache_invalidate);
+    code = sale_start(settings->database_url, settings->redis_url, error);
+    if (code)
+        return code;
+    roles->sales = true;
+    live_on_invalidate(invalidate);
     api_patterns_compile();
     struct http_server_options http = {
         .host = settings->listen_host,
@@ -75,6 +86,8 @@ static void stop(struct roles *roles)
 {
     if (roles->server)
         http_server_stop(roles->server);
+    if (roles->sales)
+        sale_stop();
     if (roles->engine)
         checkout_engine_stop();
     if (roles->live)

@@ -5,6 +5,7 @@ const { test, before, after } = require('node:test');
 const assert = require('node:assert');
 const { Environment, poll, exchange, uuidOf } = require('../harness');
 const { goods, customer, orderOf } = require('../harness/goods');
+const { saleOf } = require('../harness/sales');
 
 const NOBODY = "'0192f3c4-0000-7000-8000-000000000000'";
 
@@ -54,6 +55,9 @@ const BREAKS = {
   webhook_waiting: `INSERT INTO webhook (id, provider, event_id, type, body, received_at) VALUES (${NOBODY}, 'stripe', 'evt_x', 'payment_intent.succeeded', '{}', now() - interval '1 day')`,
   shipment_follows_fulfilment: `UPDATE fulfilment SET state = 'delivered' WHERE state <> 'delivered'`,
   shipment_webhooks_processed: `INSERT INTO webhook (id, provider, event_id, type, body, received_at) VALUES (${NOBODY}, 'easypost', 'evt_x', 'tracker.updated', '{}', now() - interval '1 day')`,
+  sale_sold_is_sum_of_claims: `UPDATE sale SET sold = sold + 1`,
+  sale_customers_within_limit: `UPDATE sale_customer SET quantity = 0`,
+  sale_claims_fit_orders: `UPDATE orders SET state = 'expired', updated_at = now() - interval '1 hour' WHERE sale_id IS NOT NULL`,
   hold_has_waiting_order: `UPDATE orders SET hold_id = ${NOBODY} WHERE id = ${one('pending_payment')}`,
 };
 
@@ -71,6 +75,7 @@ before(async () => {
   assert.ok(pressed.status < 400, `${payment.redirect_url}: ${pressed.text}`);
   await poll(async () => (await env.query("SELECT 1 FROM shipment WHERE state NOT IN ('created')")).length > 0, { what: 'the paid order to have a label', timeoutMs: 20000 });
   await place(3000, 0); // miles alone
+  await (await saleOf(env, { quantity: 5 })).buy(buyer, { expect: 201 });
   await poll(async () => (await env.query("SELECT 1 FROM task WHERE state IN ('ready', 'running') AND due_at <= now()")).length === 0, { what: 'all tasks to be done' });
   await env.verify();
   for (const role of env.roles.values()) await role.stop();

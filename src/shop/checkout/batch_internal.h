@@ -3,6 +3,7 @@
 #define CATHAY_SHOP_CHECKOUT_BATCH_INTERNAL_H
 
 #include "shop/checkout/batch.h"
+#include "shop/checkout/batch_sale.h"
 
 struct batch {
     struct pg *db;
@@ -21,6 +22,7 @@ struct batch {
     size_t variant_count;
     struct checkout_stocks *stocks; /* by variant */
     size_t stocks_count;
+    struct batch_sales sales;
     struct miles_policy *policies;
     size_t policy_count;
 };

@@ -93,6 +93,7 @@ static void list_keys(struct batch *batch)
     batch->variant_count = sort_unique(batch->variants, line, sizeof *batch->variants, compare_variants);
     batch->stocks_count = sort_unique(batch->stocks, line, sizeof *batch->stocks, compare_stocks);
     batch->variant_found = ARENA_ARRAY(arena, bool, batch->variant_count);
+    batch_sales_list(&batch->sales, arena, batch->orders, batch->count);
 }
 
 static struct checkout_account *find_account(struct batch *batch, struct user_id user_id)
@@ -168,6 +169,8 @@ static enum error_code queue_reads(struct batch *batch)
             db, (struct checkout_key_batch_args){{owners, batch->count}, {keys, batch->count}});
     if (!code && batch->cart_count > 0)
         code = cart_lock_batch_queue(db, (struct cart_lock_batch_args){{carts, batch->cart_count}});
+    if (!code)
+        code = batch_sales_queue_reads(&batch->sales, db, arena);
     if (!code)
         code = checkout_variant_batch_queue(
             db, (struct checkout_variant_batch_args){{stocked, batch->stocks_count},
@@ -344,6 +347,8 @@ static enum error_code lock_and_read(struct batch *batch)
     if (!code)
         code = fetch_carts(batch);
     if (!code)
+        code = batch_sales_fetch_reads(&batch->sales, batch->db, batch->arena);
+    if (!code)
         code = fetch_variants(batch);
     if (!code)
         code = fetch_stock(batch);
@@ -379,6 +384,7 @@ static void resolve(struct batch *batch)
         struct checkout_order *order = batch->orders[i];
         order->account = find_account(batch, order->customer_id);
         order->cart = order->has_cart ? find_cart(batch, order->cart_id) : NULL;
+        batch_sales_resolve(&batch->sales, order);
         order->policy = NULL;
         order->key_in_batch = false;
         for (size_t p = 0; p < batch->policy_count; p++)

@@ -27,7 +27,7 @@ static struct str render(const struct checkout_order *order, struct arena *arena
             .sku = line->variant->sku,
             .title = line->variant->title,
             .quantity = line->quantity,
-            .unit_price_minor = line->variant->price_minor,
+            .unit_price_minor = line->price_minor,
             .total_minor = line->split.total_minor,
             .points = line->split.points,
             .points_value_minor = line->split.points_value_minor,
@@ -225,6 +225,7 @@ static enum error_code queue_orders(struct batch *batch, const struct accepted *
     COLUMN(int32_t, policies, n);
     COLUMN(struct str, addresses, n);
     COLUMN(struct opt_uuid, carts, n);
+    COLUMN(struct opt_uuid, sales, n);
     for (size_t i = 0; i < n; i++) {
         const struct checkout_order *order = accepted->orders[i];
         ids[i] = order->order_id;
@@ -240,6 +241,7 @@ static enum error_code queue_orders(struct batch *batch, const struct accepted *
         policies[i] = order->policy->version;
         addresses[i] = order->address;
         carts[i] = (struct opt_uuid){order->has_cart, order->cart_id.uuid};
+        sales[i] = (struct opt_uuid){order->of_sale, order->sale_id.uuid};
     }
     enum error_code code =
         order_insert_batch_queue(batch->db, (struct order_insert_batch_args){
@@ -257,6 +259,7 @@ static enum error_code queue_orders(struct batch *batch, const struct accepted *
                                                 .policy_versions = {policies, n},
                                                 .addresses = {addresses, n},
                                                 .cart_ids = {carts, n},
+                                                .sale_ids = {sales, n},
                                                 .placed_at = accepted->orders[0]->placed_at_us,
                                                 .expires_at = accepted->orders[0]->expires_at_us,
                                             });
@@ -293,7 +296,7 @@ static enum error_code queue_lines(struct batch *batch, const struct accepted *a
             skus[n] = line->variant->sku;
             titles[n] = line->variant->title;
             quantities[n] = line->quantity;
-            prices[n] = line->variant->price_minor;
+            prices[n] = line->price_minor;
             totals[n] = line->split.total_minor;
             points[n] = line->split.points;
             points_values[n] = line->split.points_value_minor;
@@ -366,7 +369,8 @@ static enum error_code queue_keys(struct batch *batch, const struct accepted *ac
 
 static enum error_code queue_events(struct batch *batch, const struct accepted *accepted)
 {
-    struct event *events = ARENA_ARRAY(batch->arena, struct event, 2 * accepted->count + batch->stocks_count);
+    struct event *events = ARENA_ARRAY(batch->arena, struct event,
+                                       2 * accepted->count + batch->stocks_count + batch->sales.sale_count);
     size_t count = 0;
     for (size_t i = 0; i < accepted->count; i++) {
         const struct checkout_order *order = accepted->orders[i];
@@ -378,6 +382,7 @@ static enum error_code queue_events(struct batch *batch, const struct accepted *
                                              .traceparent = order->traceparent};
     }
     count += stock_events(batch, events + count);
+    count += batch_sales_events(&batch->sales, events + count);
     return outbox_publish_queue(batch->db, batch->arena, events, count);
 }
 
@@ -390,6 +395,8 @@ static enum error_code fetch_execs(struct batch *batch, const struct accepted *a
         if (!code)
             code = transfer_hold_batch_fetch(db, NULL);
     }
+    if (!code)
+        code = batch_sales_fetch_writes(&batch->sales, db);
     if (!code)
         code = stock_reserve_batch_fetch(db, NULL);
     if (!code)
@@ -416,6 +423,9 @@ static enum error_code queue_writes(struct batch *batch, const struct accepted *
     enum error_code code = ERR_OK;
     if (accepted->points_count > 0)
         code = queue_points(batch, accepted);
+    if (!code)
+        code = batch_sales_queue_writes(&batch->sales, batch->db, batch->arena, accepted->orders,
+                                        accepted->count);
     if (!code)
         code = queue_stock(batch, accepted);
     if (!code)

@@ -1,6 +1,9 @@
 #include "api.h"
 #include "base/check.h"
 #include "shop/checkout/checkout.h"
+#include "shop/sale/sale.h"
+
+#include <sodium.h>
 
 static void address_member(struct buf *out, const char *name, bool present, struct str value)
 {
@@ -86,4 +89,96 @@ enum error_code order_place_handle(struct request *req, const struct api_order_p
                          "More orders are waiting than the shop takes at once; try again shortly");
     }
     return ERR_OK;
+}
+
+/* ── an order of a flash sale ── */
+
+struct sale_purchase {
+    struct checkout_command command;
+    struct checkout_line line;
+    struct sale_admission admission;
+};
+
+/* The path is not in the request's hash, and the same body fits every sale. */
+static struct str hash_with_sale(struct request *req, struct sale_id sale_id)
+{
+    uint8_t *hash = arena_alloc(req->arena, sizeof req->body_hash);
+    crypto_generichash(hash, sizeof req->body_hash, req->body_hash, sizeof req->body_hash, sale_id.uuid.bytes,
+                       sizeof sale_id.uuid.bytes);
+    return (struct str){(const char *)hash, sizeof req->body_hash};
+}
+
+static void finish_sale(struct checkout_command *command, enum error_code code)
+{
+    struct sale_purchase *purchase = (struct sale_purchase *)(void *)command;
+    const struct checkout_order *order = &command->order;
+    /* Its place in the counters is free again where nothing was bought for it. Where the database says sold
+     * out the counters were too high, and where the commit is in doubt the reconciler finds out. */
+    bool nothing_new = code == ERR_OK ? command->replayed
+                                      : order->outcome == CHECKOUT_REJECTED && code == order->code &&
+                                            code != ERR_SALE_SOLD_OUT;
+    if (purchase->admission.counted && nothing_new)
+        sale_admission_give_back(&purchase->admission);
+    finish(command, code);
+}
+
+static void admitted(struct sale_admission *admission, enum error_code code)
+{
+    struct sale_purchase *purchase = admission->context;
+    struct checkout_command *command = &purchase->command;
+    struct checkout_order *order = &command->order;
+    struct request *req = command->context;
+    if (!code) {
+        order->currency = admission->sale.currency;
+        purchase->line.variant_id = admission->sale.variant_id;
+        code = checkout_submit(command);
+        if (!code)
+            return;
+        if (admission->counted)
+            sale_admission_give_back(admission);
+        req->error.retry_after_s = 1;
+        error_set(&req->error, code,
+                  "More orders are waiting than the shop takes at once; try again shortly");
+    } else {
+        req->error = admission->error;
+    }
+    request_finish(req, code);
+}
+
+enum error_code sale_order_place_handle(struct request *req, const struct api_sale_order_place *in)
+{
+    struct sale_purchase *purchase = ARENA_NEW(req->arena, struct sale_purchase);
+    struct checkout_command *command = &purchase->command;
+    struct checkout_order *order = &command->order;
+    command->arena = req->arena;
+    command->finish = finish_sale;
+    command->context = req;
+    order->customer_id = req->principal.user_id;
+    order->key = req->idempotency_key;
+    order->body_hash = hash_with_sale(req, in->sale_id);
+    order->address = address_json(&in->body.address, req->arena);
+    order->traceparent = req->traceparent;
+    order->points = in->body.points;
+    order->has_cash = in->body.has_cash_minor;
+    order->cash_minor_seen = in->body.cash_minor;
+    order->lines = &purchase->line;
+    order->line_count = 1;
+    order->of_sale = true;
+    order->sale_id = in->sale_id;
+    sale_admission_key(order->customer_id, order->key, order->sale_key);
+    purchase->line.quantity = (int32_t)in->body.quantity;
+    struct sale_admission *admission = &purchase->admission;
+    admission->sale_id = in->sale_id;
+    admission->customer_id = order->customer_id;
+    admission->quantity = purchase->line.quantity;
+    memcpy(admission->key, order->sale_key, sizeof admission->key);
+    admission->decided = admitted;
+    admission->context = purchase;
+    enum error_code code = sale_admission_ask(admission);
+    if (code) { /* the request is still ours */
+        req->error = admission->error;
+        if (code == ERR_OVERLOADED)
+            req->error.retry_after_s = 1;
+    }
+    return code;
 }

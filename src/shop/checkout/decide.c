@@ -1,6 +1,6 @@
 /* The order of the checks is the order in which a shopper should hear of them: a key that was used, a cart
- * that moved on, lines that cannot be had (all of them, so that one look at the answer mends the cart), then
- * points, then cash. */
+ * that moved on, a sale that has nothing for them, lines that cannot be had (all of them, so that one look at
+ * the answer mends the cart), then points, then cash. */
 #include "shop/checkout/decide.h"
 
 #include "base/check.h"
@@ -56,6 +56,29 @@ static bool cart_is_good(struct checkout_order *order)
     error_field_add(&order->error, strcmp(reason, "cart_changed") == 0 ? "cart_version" : "cart_id", "%s",
                     reason);
     reject(order, ERR_CHECKOUT_REJECTED, "The cart is not as it was when it was read");
+    return false;
+}
+
+/* What stock has is asked afterwards, as for any line: a sale sets nothing aside. */
+static bool sale_is_good(struct checkout_order *order)
+{
+    struct checkout_sale *at = order->sale;
+    if (!at)
+        return true;
+    CHECK(order->line_count == 1);
+    if (!at->exists) {
+        reject(order, ERR_NOT_FOUND, "There is no such sale");
+        return false;
+    }
+    const struct checkout_line *line = &order->lines[0];
+    CHECK(variant_id_equal(line->variant_id, at->sale.variant_id) &&
+          currency_equal(order->currency, at->sale.currency));
+    enum error_code code = sale_refusal(&at->sale, order->placed_at_us, order->sale_customer->taken,
+                                        line->quantity, &order->error);
+    if (!code)
+        return true;
+    order->outcome = CHECKOUT_REJECTED;
+    order->code = code;
     return false;
 }
 
@@ -126,13 +149,15 @@ static bool line_is_good(struct checkout_order *order, size_t at)
         refuse_field(order, at, "variant_id", "not_found", 0, false);
         return false;
     }
-    if (!variant->for_sale || !variant->has_price) {
+    bool priced = order->sale || variant->has_price;
+    if (!variant->for_sale || !priced) {
         refuse_field(order, at, "variant_id", variant->for_sale ? "no_price_in_currency" : "not_for_sale", 0,
                      false);
         return false;
     }
     bool good = true;
-    if (variant->price_minor != line->unit_price_minor) {
+    line->price_minor = order->sale ? order->sale->sale.price_minor : variant->price_minor;
+    if (!order->sale && line->price_minor != line->unit_price_minor) {
         refuse_field(order, at, "unit_price_minor", "price_changed", variant->price_minor, true);
         good = false;
     }
@@ -142,7 +167,7 @@ static bool line_is_good(struct checkout_order *order, size_t at)
         good = false;
     }
     line->split = (struct miles_line){
-        .total_minor = money_times(money_of(variant->price_minor, order->currency), line->quantity).minor,
+        .total_minor = money_times(money_of(line->price_minor, order->currency), line->quantity).minor,
         .tender =
             in_excluded_category(order->policy, variant->category_path) ? TENDER_CASH_ONLY : variant->tender,
     };
@@ -207,6 +232,11 @@ static void accept(struct checkout_order *order)
     order->account->hold += order->points;
     if (order->cart)
         order->cart->open = false;
+    if (order->sale) {
+        order->sale->sale.sold += order->lines[0].quantity;
+        order->sale_customer->taken += order->lines[0].quantity;
+        order->sale_customer->take += order->lines[0].quantity;
+    }
     for (size_t i = 0; i < order->line_count; i++) {
         struct checkout_line *line = &order->lines[i];
         for (size_t p = 0; p < line->part_count; p++)
@@ -229,7 +259,7 @@ void checkout_decide(struct checkout_order *const *orders, size_t count)
             reject(order, ERR_CHECKOUT_REJECTED, "The shop does not sell in this currency");
             continue;
         }
-        if (cart_is_good(order) && lines_are_good(order) && points_are_good(order))
+        if (cart_is_good(order) && sale_is_good(order) && lines_are_good(order) && points_are_good(order))
             accept(order);
         else
             give_back(order);

@@ -12,6 +12,7 @@
 #include "base/id.h"
 #include "base/money.h"
 #include "shop/loyalty/loyalty.h"
+#include "shop/sale/sale.h"
 
 #define CHECKOUT_LINES_MAX MILES_LINES_MAX
 #define CHECKOUT_QUANTITY_MAX 999
@@ -67,6 +68,21 @@ struct checkout_cart {
     int32_t version;
 };
 
+/* A flash sale; decide adds to its `sold`. */
+struct checkout_sale {
+    struct sale sale;
+    bool exists;
+    int32_t sold_before; /* when the batch began */
+};
+
+/* What one customer has of one sale. */
+struct checkout_sale_customer {
+    struct sale_id sale_id;
+    struct user_id customer_id;
+    int32_t taken; /* with what this batch takes */
+    int32_t take;  /* what this batch takes */
+};
+
 /* The stored answer to an Idempotency-Key. */
 struct checkout_stored {
     bool exists;
@@ -90,6 +106,7 @@ struct checkout_line {
     struct checkout_variant *variant; /* NULL: there is none */
     struct checkout_stocks *stocks;   /* NULL: none anywhere */
     /* the decision */
+    int64_t price_minor; /* of one: the variant's, or the sale's */
     struct miles_line split;
     struct checkout_part parts[CHECKOUT_PARTS_MAX];
     size_t part_count;
@@ -113,6 +130,9 @@ struct checkout_order {
     int32_t cart_version;
     struct checkout_line *lines;
     size_t line_count;
+    bool of_sale; /* one line, of the sale's variant, at the sale's price, in its currency */
+    struct sale_id sale_id;
+    uint8_t sale_key[SALE_KEY_BYTES]; /* of the admission */
     /* made beforehand, used where the order is accepted */
     struct order_id order_id;
     struct payment_id payment_id;
@@ -122,6 +142,8 @@ struct checkout_order {
     /* met; set before the decision */
     struct checkout_account *account;
     struct checkout_cart *cart; /* NULL without one */
+    struct checkout_sale *sale; /* NULL without one */
+    struct checkout_sale_customer *sale_customer;
     struct checkout_stored stored;
     const struct miles_policy *policy; /* NULL: the currency is not sold in */
     bool key_in_batch;                 /* an order before it in this batch has the same customer and key */

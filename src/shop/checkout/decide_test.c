@@ -289,6 +289,94 @@ static void nothing_is_lost_in_random_batches(void **state)
     }
 }
 
+static struct checkout_sale sale_make(struct shop *shop, int32_t quantity, int32_t per_customer)
+{
+    return (struct checkout_sale){
+        .sale = {.variant_id = shop->variants[0].variant_id,
+                 .currency = {"HKD"},
+                 .price_minor = 400,
+                 .quantity = quantity,
+                 .per_customer = per_customer,
+                 .starts_at_us = 100,
+                 .ends_at_us = 200},
+        .exists = true,
+    };
+}
+
+static struct checkout_order sale_order_make(struct shop *shop, struct checkout_line *line, int32_t quantity,
+                                             struct checkout_sale *sale,
+                                             struct checkout_sale_customer *customer)
+{
+    line_make(shop, line, 0, quantity);
+    line->unit_price_minor = 0; /* nobody asks the shopper for it */
+    struct checkout_order order = order_make(shop, line, 1, 0);
+    order.of_sale = true;
+    order.sale = sale;
+    order.sale_customer = customer;
+    order.placed_at_us = 150;
+    return order;
+}
+
+/* INV-6: orders of one batch see what those before them took. */
+static void sale_takes_to_the_last_unit(void **state)
+{
+    (void)state;
+    struct shop shop;
+    shop_make(&shop, 50);
+    shop.variants[0].has_price = false; /* the sale's is enough */
+    struct checkout_sale sale = sale_make(&shop, 5, 2);
+    struct checkout_sale_customer customers[4] = {{.taken = 1}};
+    struct checkout_line lines[5];
+    struct checkout_order orders[5];
+    int32_t wants[] = {2, 2, 2, 2, 1};
+    enum error_code expected[] = {ERR_SALE_LIMIT, ERR_OK, ERR_OK, ERR_SALE_SOLD_OUT, ERR_OK};
+    struct checkout_order *list[5];
+    for (int i = 0; i < 5; i++) {
+        orders[i] = sale_order_make(&shop, &lines[i], wants[i], &sale, &customers[i % 4]);
+        list[i] = &orders[i];
+    }
+    checkout_decide(list, 5);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(orders[i].outcome, expected[i] ? CHECKOUT_REJECTED : CHECKOUT_ACCEPTED);
+        assert_int_equal(orders[i].code, expected[i]);
+    }
+    assert_int_equal(orders[1].subtotal_minor, 800);
+    assert_int_equal(lines[1].price_minor, 400);
+    assert_int_equal(sale.sale.sold, 5);
+    assert_int_equal(customers[0].take, 1);
+    assert_int_equal(customers[0].taken, 2);
+    assert_int_equal(customers[3].take, 0);
+    assert_int_equal(shop.stock[0][0].reserve, 5);
+}
+
+/* INV-6 INV-2 */
+static void sale_needs_its_time_and_stock(void **state)
+{
+    (void)state;
+    struct shop shop;
+    shop_make(&shop, 1);
+    struct checkout_sale sale = sale_make(&shop, 50, 5);
+    struct checkout_sale_customer customer = {.taken = 0};
+    struct checkout_line line;
+    struct checkout_order order = sale_order_make(&shop, &line, 1, &sale, &customer);
+    order.placed_at_us = 99;
+    decide_one(&order);
+    assert_int_equal(order.code, ERR_SALE_NOT_OPEN);
+    order = sale_order_make(&shop, &line, 1, &sale, &customer);
+    order.placed_at_us = 200;
+    decide_one(&order);
+    assert_int_equal(order.code, ERR_SALE_ENDED);
+    order = sale_order_make(&shop, &line, 3, &sale, &customer); /* two are in stock */
+    decide_one(&order);
+    assert_int_equal(order.code, ERR_CHECKOUT_REJECTED);
+    assert_int_equal(sale.sale.sold, 0);
+    assert_int_equal(customer.taken, 0);
+    sale.exists = false;
+    order = sale_order_make(&shop, &line, 1, &sale, &customer);
+    decide_one(&order);
+    assert_int_equal(order.code, ERR_NOT_FOUND);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -300,6 +388,8 @@ int main(void)
         cmocka_unit_test(carts_are_spent_once),
         cmocka_unit_test(what_cannot_be_had_is_told),
         cmocka_unit_test(nothing_is_lost_in_random_batches),
+        cmocka_unit_test(sale_takes_to_the_last_unit),
+        cmocka_unit_test(sale_needs_its_time_and_stock),
     };
     return cmocka_run_group_tests_name("checkout decide", tests, NULL, NULL);
 }

@@ -61,6 +61,7 @@ enum error_code order_lock(struct pg *db, struct arena *arena, struct order_id i
         .hold_id = row.hold_id.present ? row.hold_id.value : (struct uuid){{0}},
         .policy_version = row.policy_version,
         .expires_at_us = row.expires_at.present ? row.expires_at.value : 0,
+        .of_sale = row.of_sale,
     };
     CHECK(order_state_parse(row.state, &order->state));
     return ERR_OK;
@@ -205,6 +206,8 @@ enum error_code order_reacquire(struct pg *db, struct arena *arena, struct order
     CHECK(pg_in_transaction(db));
     if (!order_transition_allowed(order->state, ORDER_PENDING_PAYMENT))
         return ERR_TRANSITION;
+    if (order->of_sale)
+        return ERR_SALE_RELEASED;
     /* Points may be held before stock turns out to be gone: the savepoint takes them back, and the caller
      * goes on, for example to refund a success that came too late. */
     enum error_code code = pg_execute(db, "SAVEPOINT order_reacquire");

@@ -4,9 +4,9 @@
  * order_event_insert_batch); from then on everything happens by order_confirm, order_release and
  * order_transition.
  *
- * Locks are taken in this order everywhere, so that nothing deadlocks: order, ledger account, cart, stock
- * rows by (variant, location). Functions that say "in a transaction" need one open and leave it open. All
- * block. */
+ * Locks are taken in this order everywhere, so that nothing deadlocks: order, ledger account, cart, sale,
+ * stock rows by (variant, location). Functions that say "in a transaction" need one open and leave it open.
+ * All block. */
 #ifndef CATHAY_SHOP_ORDERS_ORDERS_H
 #define CATHAY_SHOP_ORDERS_ORDERS_H
 
@@ -57,6 +57,7 @@ struct order {
     struct uuid hold_id; /* root of the newest hold; zero: the order takes no points */
     int32_t policy_version;
     int64_t expires_at_us; /* 0: does not expire */
+    bool of_sale;          /* bought in a flash sale: once it came to nothing it cannot be begun anew */
 };
 
 /* The payload of the order's events as order_transition publishes it; the checkout engine publishes the same
@@ -91,8 +92,9 @@ enum error_code order_release(struct pg *db, struct arena *arena, struct order *
 
 /* In a transaction, with the order locked, from payment_failed or expired: reserves its lines and holds its
  * points anew (at the frozen prices) and moves back to pending_payment with a new time limit; for a shopper
- * who tries again, and for a success that came late. ERR_OUT_OF_STOCK, ERR_POINTS_SHORT: nothing changed, the
- * transaction may go on. ERR_TRANSITION. */
+ * who tries again, and for a success that came late. ERR_SALE_RELEASED: it was bought in a flash sale, whose
+ * units are sold again as soon as an order has come to nothing. ERR_OUT_OF_STOCK, ERR_POINTS_SHORT: nothing
+ * changed, the transaction may go on. ERR_TRANSITION. */
 enum error_code order_reacquire(struct pg *db, struct arena *arena, struct order *order,
                                 const struct order_cause *cause);
 

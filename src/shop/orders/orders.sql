@@ -7,13 +7,13 @@ SELECT nextval('order_number') AS number FROM generate_series(1, :count);
 -- Arrays run in parallel, one item an order.
 -- name: order_insert_batch(ids order_id[], numbers int8[], customer_ids user_id[], currencies text[], subtotal_minors int8[], total_minors int8[],
 -- points int8[], points_value_minors int8[], cash_minors int8[], earn_points int8[], hold_ids uuid?[], policy_versions int4[],
--- addresses text[], cart_ids uuid?[], placed_at timestamptz, expires_at timestamptz) :exec
+-- addresses text[], cart_ids uuid?[], sale_ids uuid?[], placed_at timestamptz, expires_at timestamptz) :exec
 INSERT INTO orders (id, number, customer_id, state, sequence, currency, subtotal_minor, total_minor, points, points_value_minor,
-                    cash_minor, earn_points, hold_id, policy_version, address, cart_id, placed_at, expires_at)
+                    cash_minor, earn_points, hold_id, policy_version, address, cart_id, sale_id, placed_at, expires_at)
 SELECT unnest(:ids::uuid[]), unnest(:numbers::int8[]), unnest(:customer_ids::uuid[]), 'pending_payment', 1, unnest(:currencies::text[]),
        unnest(:subtotal_minors::int8[]), unnest(:total_minors::int8[]), unnest(:points::int8[]), unnest(:points_value_minors::int8[]),
        unnest(:cash_minors::int8[]), unnest(:earn_points::int8[]), unnest(:hold_ids::uuid[]), unnest(:policy_versions::int4[]),
-       unnest(:addresses::text[]), unnest(:cart_ids::uuid[]), :placed_at::timestamptz, :expires_at::timestamptz;
+       unnest(:addresses::text[]), unnest(:cart_ids::uuid[]), unnest(:sale_ids::uuid[]), :placed_at::timestamptz, :expires_at::timestamptz;
 
 -- The lines of a batch of orders, one item a line.
 -- name: order_line_insert_batch(order_ids order_id[], line_nos int2[], product_ids product_id[], variant_ids variant_id[],
@@ -33,9 +33,10 @@ SELECT unnest(:order_ids::uuid[]), 1, NULL, 'pending_payment', 'customer', unnes
 
 -- name: order_lock_row(order_id order_id) :one
 -- returns: number int8, customer_id user_id, state text, sequence int4, currency text, total_minor int8, points int8,
--- points_value_minor int8, cash_minor int8, earn_points int8, hold_id uuid?, policy_version int4, expires_at timestamptz?
+-- points_value_minor int8, cash_minor int8, earn_points int8, hold_id uuid?, policy_version int4, expires_at timestamptz?,
+-- of_sale bool
 SELECT number, customer_id, state, sequence, currency, total_minor, points, points_value_minor, cash_minor, earn_points,
-       hold_id, policy_version, expires_at
+       hold_id, policy_version, expires_at, sale_id IS NOT NULL AS of_sale
 FROM orders WHERE id = :order_id
 FOR NO KEY UPDATE;
 

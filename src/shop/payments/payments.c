@@ -158,6 +158,8 @@ static enum error_code honour(struct finalising *f)
         enum error_code code = order_reacquire(f->db, f->arena, order, &cause);
         if (code == ERR_OUT_OF_STOCK)
             return send_back(f, "The payment came when the goods were gone");
+        if (code == ERR_SALE_RELEASED)
+            return send_back(f, "The payment came when the sale had given the goods to others");
         if (code == ERR_POINTS_SHORT)
             return send_back(f, "The payment came when the miles were spent");
         if (code)

@@ -105,6 +105,9 @@ static enum error_code prepare(struct pg *db, void *context)
         if (code == ERR_OUT_OF_STOCK || code == ERR_POINTS_SHORT)
             return error_set(&req->error, code, "The order cannot be begun anew: %s",
                              code == ERR_OUT_OF_STOCK ? "its goods are gone" : "its miles are spent");
+        if (code == ERR_SALE_RELEASED)
+            return error_set(&req->error, code,
+                             "The units of a flash sale are sold again when an order is not paid; buy anew");
         if (code)
             return code;
     }

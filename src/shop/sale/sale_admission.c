@@ -1,0 +1,281 @@
+/* Admission: a thread takes what waits, groups it by sale and asks the counters with one script call a sale,
+ * so that Redis is asked as seldom as the crowd is large. While a call is under way the next batch gathers;
+ * there is no timer. Without Redis everybody is let in, and the engine alone decides. */
+#include "base/check.h"
+#include "base/clock.h"
+#include "sale_sql.h"
+#include "shop/sale/sale_internal.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#define BATCH_MAX 512
+#define WAITING_MAX 65536
+#define RETURNS_MAX 4096
+
+struct returned {
+    struct sale_id sale_id;
+    char record[SALE_RECORD_BYTES];
+};
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+    struct sale_admission *head, *tail;
+    size_t waiting;
+    struct returned *returns;
+    size_t return_count;
+    bool running, stopping;
+    pthread_t thread;
+    struct pg *db;
+    struct redis *redis;
+    struct arena *arena;
+    struct sale_counts counts;
+} door = {.lock = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER};
+
+void sale_count_reload(void)
+{
+    pthread_mutex_lock(&door.lock);
+    door.counts.reloads++;
+    pthread_mutex_unlock(&door.lock);
+}
+
+void sale_counts(struct sale_counts *counts)
+{
+    pthread_mutex_lock(&door.lock);
+    *counts = door.counts;
+    counts->refused_by_board = __atomic_load_n(&door.counts.refused_by_board, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&door.lock);
+}
+
+enum error_code sale_admission_ask(struct sale_admission *admission)
+{
+    struct sale_board_answer answer;
+    sale_board_ask(admission->sale_id, admission->customer_id, &answer);
+    if (answer.refused) {
+        __atomic_fetch_add(&door.counts.refused_by_board, 1, __ATOMIC_RELAXED);
+        enum error_code code = sale_refusal(&answer.sale, clock_wall_us(), 0, 1, &admission->error);
+        return code ? code : ERR_OVERLOADED; /* it begins this very moment */
+    }
+    admission->sale = answer.found ? answer.sale : (struct sale){.quantity = 0};
+    admission->next = NULL;
+    admission->counted = false;
+    pthread_mutex_lock(&door.lock);
+    if (!door.running || door.stopping || door.waiting >= WAITING_MAX) {
+        pthread_mutex_unlock(&door.lock);
+        return ERR_OVERLOADED;
+    }
+    if (door.head)
+        door.tail->next = admission;
+    else
+        door.head = admission;
+    door.tail = admission;
+    if (door.waiting++ == 0)
+        pthread_cond_signal(&door.work);
+    door.counts.asked++;
+    pthread_mutex_unlock(&door.lock);
+    return ERR_OK;
+}
+
+void sale_admission_give_back(const struct sale_admission *admission)
+{
+    pthread_mutex_lock(&door.lock);
+    if (door.running && !door.stopping && door.return_count < RETURNS_MAX) {
+        struct returned *returned = &door.returns[door.return_count++];
+        returned->sale_id = admission->sale_id;
+        sale_record_write(admission, returned->record);
+        door.counts.given_back++;
+        pthread_cond_signal(&door.work);
+    }
+    pthread_mutex_unlock(&door.lock);
+}
+
+/* ── on the thread ── */
+
+static void decide(struct sale_admission *admission, enum error_code code)
+{
+    admission->decided(admission, code);
+}
+
+/* Sales that the board did not know: made a moment ago, long over, or nobody's. One query for all of them. */
+static void find_unknown(struct sale_admission **batch, size_t count)
+{
+    struct sale_id *ids = ARENA_ARRAY(door.arena, struct sale_id, count);
+    size_t unknown = 0;
+    for (size_t i = 0; i < count; i++)
+        if (batch[i]->sale.quantity == 0)
+            ids[unknown++] = batch[i]->sale_id;
+    if (unknown == 0)
+        return;
+    struct sale_find_batch_rows rows;
+    struct sale_find_batch_args args = {{ids, unknown}};
+    enum error_code code = sale_find_batch(door.db, door.arena, args, &rows);
+    if (code == ERR_DATABASE) /* the connection had been idle, and was lost meanwhile */
+        code = sale_find_batch(door.db, door.arena, args, &rows);
+    if (!code && rows.count > 0)
+        sale_board_wake();
+    for (size_t i = 0; i < count; i++) {
+        struct sale_admission *admission = batch[i];
+        if (admission->sale.quantity > 0)
+            continue;
+        for (size_t r = 0; !code && r < rows.count; r++) {
+            const struct sale_find_batch_row *row = &rows.items[r];
+            if (!uuid_equal(row->id.uuid, admission->sale_id.uuid))
+                continue;
+            admission->sale = (struct sale){
+                .id = row->id,
+                .variant_id = row->variant_id,
+                .price_minor = row->price_minor,
+                .quantity = row->quantity,
+                .sold = row->sold,
+                .per_customer = row->per_customer,
+                .starts_at_us = row->starts_at,
+                .ends_at_us = row->ends_at,
+                .cancelled = row->cancelled,
+                .version = row->version,
+            };
+            CHECK(currency_parse(row->currency, &admission->sale.currency));
+        }
+        if (admission->sale.quantity == 0) {
+            batch[i] = NULL;
+            decide(admission,
+                   code ? code : error_set(&admission->error, ERR_NOT_FOUND, "There is no such sale"));
+        }
+    }
+}
+
+static void answer(struct sale_admission *admission, char verdict)
+{
+    const struct sale *sale = &admission->sale;
+    enum error_code code = ERR_OK;
+    admission->counted = verdict == SALE_ADMITTED;
+    if (verdict == SALE_SAYS_EARLY)
+        code = error_set(&admission->error, ERR_SALE_NOT_OPEN, "The sale has not begun yet");
+    else if (verdict == SALE_SAYS_ENDED)
+        code = error_set(&admission->error, ERR_SALE_ENDED, "The sale is over");
+    else if (verdict == SALE_SAYS_LIMIT)
+        code = error_set(&admission->error, ERR_SALE_LIMIT, "This sale gives at most %d to a customer",
+                         sale->per_customer);
+    else if (verdict == SALE_SAYS_SOLD_OUT)
+        code = error_set(&admission->error, ERR_SALE_SOLD_OUT,
+                         "The sale is sold out; units whose orders are not paid come back");
+    decide(admission, code);
+}
+
+/* All buyers of one sale in the batch; takes them out of it. */
+static void admit_sale(struct sale_admission **batch, size_t count, size_t first)
+{
+    struct sale sale = batch[first]->sale;
+    struct sale_admission **buyers = ARENA_ARRAY(door.arena, struct sale_admission *, count);
+    char *records = arena_alloc(door.arena, count * SALE_RECORD_BYTES);
+    char *verdicts = arena_alloc(door.arena, count);
+    size_t n = 0;
+    for (size_t i = first; i < count; i++)
+        if (batch[i] && uuid_equal(batch[i]->sale_id.uuid, sale.id.uuid)) {
+            sale_record_write(batch[i], records + n * SALE_RECORD_BYTES);
+            buyers[n++] = batch[i];
+            batch[i] = NULL;
+        }
+    enum sale_counted counted = sale_counters_admit(door.redis, sale.id, records, n, verdicts);
+    if (counted == SALE_COUNTERS_EMPTY &&
+        sale_counters_load(door.redis, door.db, door.arena, &sale) == ERR_OK)
+        counted = sale_counters_admit(door.redis, sale.id, records, n, verdicts);
+    if (counted != SALE_COUNTED)
+        memset(verdicts, SALE_KNOWN, n); /* the engine alone decides */
+    int64_t admitted = 0, refused = 0;
+    bool sold_out = false;
+    for (size_t i = 0; i < n; i++) {
+        bool in = verdicts[i] == SALE_ADMITTED || verdicts[i] == SALE_KNOWN;
+        sold_out = sold_out || verdicts[i] == SALE_SAYS_SOLD_OUT;
+        admitted += in;
+        refused += !in;
+        answer(buyers[i], verdicts[i]);
+    }
+    if (sold_out) /* if the database says so too, the loops need not send us any more */
+        sale_board_wake();
+    pthread_mutex_lock(&door.lock);
+    door.counts.batches++;
+    door.counts.admitted += admitted;
+    door.counts.refused_by_counters += refused;
+    door.counts.without_counters += counted == SALE_COUNTED ? 0 : (int64_t)n;
+    pthread_mutex_unlock(&door.lock);
+}
+
+static void give_back(const struct returned *returns, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        sale_counters_give_back(door.redis, returns[i].sale_id, returns[i].record, 1);
+}
+
+/* Under the lock. */
+static size_t take_batch(struct sale_admission **batch)
+{
+    size_t count = 0;
+    while (door.head && count < BATCH_MAX) {
+        batch[count++] = door.head;
+        door.head = door.head->next;
+    }
+    door.waiting -= count;
+    return count;
+}
+
+static void *door_main(void *argument)
+{
+    (void)argument;
+    static struct sale_admission *batch[BATCH_MAX];
+    static struct returned returns[RETURNS_MAX];
+    pthread_mutex_lock(&door.lock);
+    for (;;) {
+        while (!door.head && !door.return_count && !door.stopping)
+            pthread_cond_wait(&door.work, &door.lock);
+        if (!door.head && !door.return_count)
+            break;
+        size_t count = take_batch(batch), return_count = door.return_count;
+        memcpy(returns, door.returns, return_count * sizeof *returns);
+        door.return_count = 0;
+        pthread_mutex_unlock(&door.lock);
+        arena_reset(door.arena);
+        give_back(returns, return_count);
+        find_unknown(batch, count);
+        for (size_t i = 0; i < count; i++)
+            if (batch[i])
+                admit_sale(batch, count, i);
+        pthread_mutex_lock(&door.lock);
+    }
+    pthread_mutex_unlock(&door.lock);
+    return NULL;
+}
+
+enum error_code sale_start(const char *database_url, const char *redis_url, struct error *error)
+{
+    CHECK(!door.running);
+    door.db = pg_new(database_url, "cathay sale door", NULL);
+    door.redis = redis_new(redis_url);
+    door.arena = arena_new();
+    door.returns = calloc(RETURNS_MAX, sizeof *door.returns);
+    CHECK(door.returns);
+    door.stopping = false;
+    if (pthread_create(&door.thread, NULL, door_main, NULL) != 0)
+        return error_set(error, ERR_INTERNAL, "a thread for the admission to sales could not be made");
+    door.running = true;
+    return sale_board_start(database_url, redis_url, error);
+}
+
+void sale_stop(void)
+{
+    sale_board_stop();
+    if (!door.running)
+        return;
+    pthread_mutex_lock(&door.lock);
+    door.stopping = true;
+    pthread_cond_signal(&door.work);
+    pthread_mutex_unlock(&door.lock);
+    pthread_join(door.thread, NULL);
+    pthread_mutex_lock(&door.lock);
+    door.running = false;
+    pthread_mutex_unlock(&door.lock);
+    pg_free(door.db);
+    redis_free(door.redis);
+    arena_free(door.arena);
+    free(door.returns);
+}
