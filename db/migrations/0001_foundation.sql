@@ -61,7 +61,7 @@ $$;
 
 -- Answers of requests that carried an Idempotency-Key, written in the transaction of what they did.
 CREATE TABLE idempotency (
-    owner_id     uuid        NOT NULL, -- the user; zero for anonymous requests
+    owner_id     uuid        NOT NULL, -- the user; of a stranger: made from the address
     key          text        NOT NULL,
     operation    text        NOT NULL,
     body_hash    bytea       NOT NULL,
