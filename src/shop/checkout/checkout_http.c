@@ -147,6 +147,9 @@ static void admitted(struct sale_admission *admission, enum error_code code)
 
 enum error_code sale_order_place_handle(struct request *req, const struct api_sale_order_place *in)
 {
+    enum error_code code = sale_refused_at_once(in->sale_id, req->principal.user_id, &req->error);
+    if (code)
+        return code;
     struct sale_purchase *purchase = ARENA_NEW(req->arena, struct sale_purchase);
     struct checkout_command *command = &purchase->command;
     struct checkout_order *order = &command->order;
@@ -174,7 +177,7 @@ enum error_code sale_order_place_handle(struct request *req, const struct api_sa
     memcpy(admission->key, order->sale_key, sizeof admission->key);
     admission->decided = admitted;
     admission->context = purchase;
-    enum error_code code = sale_admission_ask(admission);
+    code = sale_admission_ask(admission);
     if (code) { /* the request is still ours */
         req->error = admission->error;
         if (code == ERR_OVERLOADED)

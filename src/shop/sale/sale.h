@@ -59,6 +59,10 @@ struct sale_admission {
 /* Tells a retry of a purchase from another purchase. */
 void sale_admission_key(struct user_id customer_id, struct str idempotency_key, uint8_t key[SALE_KEY_BYTES]);
 
+/* What the board refuses at once, asked before anything is made ready. ERR_OK: it does not. Thread-safe,
+ * never blocks, touches neither Redis nor the database. */
+enum error_code sale_refused_at_once(struct sale_id sale_id, struct user_id customer_id, struct error *error);
+
 /* Asks the board, which may refuse at once: the code is returned and `decided` is not called. ERR_OK:
  * `decided` will be. ERR_OVERLOADED: too many wait. Thread-safe, never blocks, touches neither Redis nor the
  * database. A customer who has bought in this sale is never refused here: it may be a retry whose answer is
@@ -75,11 +79,5 @@ enum error_code sale_start(const char *database_url, const char *redis_url, stru
 void sale_stop(void);
 /* For live_on_invalidate(): news of a sale; any other kind is ignored. Never blocks. */
 void sale_invalidate(struct str kind, struct uuid id);
-
-struct sale_counts {
-    int64_t refused_by_board, asked, batches, admitted, refused_by_counters, without_counters, given_back,
-        reloads;
-};
-void sale_counts(struct sale_counts *counts);
 
 #endif

@@ -3,6 +3,7 @@
  * there is no timer. Without Redis everybody is let in, and the engine alone decides. */
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "sale_sql.h"
 #include "shop/sale/sale_internal.h"
 
@@ -18,6 +19,10 @@ struct returned {
     char record[SALE_RECORD_BYTES];
 };
 
+struct counts {
+    int64_t asked, batches, admitted, refused_by_counters, without_counters, given_back, reloads;
+};
+
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t work;
@@ -30,7 +35,8 @@ static struct {
     struct pg *db;
     struct redis *redis;
     struct arena *arena;
-    struct sale_counts counts;
+    struct counts counts;
+    int64_t refused_by_board; /* atomic: counted on the loops */
 } door = {.lock = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER};
 
 void sale_count_reload(void)
@@ -40,23 +46,44 @@ void sale_count_reload(void)
     pthread_mutex_unlock(&door.lock);
 }
 
-void sale_counts(struct sale_counts *counts)
+/* What became of those who asked, for whoever reads the log of a sale afterwards. */
+static void log_counts(void)
 {
-    pthread_mutex_lock(&door.lock);
-    *counts = door.counts;
-    counts->refused_by_board = __atomic_load_n(&door.counts.refused_by_board, __ATOMIC_RELAXED);
-    pthread_mutex_unlock(&door.lock);
+    const struct counts *counts = &door.counts;
+    int64_t by_board = __atomic_load_n(&door.refused_by_board, __ATOMIC_RELAXED);
+    if (counts->asked + by_board == 0)
+        return;
+    log_write(LOG_INFO, "admission to sales",
+              "\"refused_by_board\":%lld,\"asked\":%lld,\"batches\":%lld,\"admitted\":%lld,"
+              "\"refused_by_counters\":%lld,\"without_counters\":%lld,\"given_back\":%lld,\"reloads\":%lld",
+              (long long)by_board, (long long)counts->asked, (long long)counts->batches,
+              (long long)counts->admitted, (long long)counts->refused_by_counters,
+              (long long)counts->without_counters, (long long)counts->given_back, (long long)counts->reloads);
+}
+
+static enum error_code refuse(const struct sale_board_answer *answer, struct error *error)
+{
+    if (!answer->refused)
+        return ERR_OK;
+    __atomic_fetch_add(&door.refused_by_board, 1, __ATOMIC_RELAXED);
+    enum error_code code = sale_refusal(&answer->sale, clock_wall_us(), 0, 1, error);
+    return code ? code : ERR_OVERLOADED; /* it begins this very moment */
+}
+
+enum error_code sale_refused_at_once(struct sale_id sale_id, struct user_id customer_id, struct error *error)
+{
+    struct sale_board_answer answer;
+    sale_board_ask(sale_id, customer_id, &answer);
+    return refuse(&answer, error);
 }
 
 enum error_code sale_admission_ask(struct sale_admission *admission)
 {
     struct sale_board_answer answer;
     sale_board_ask(admission->sale_id, admission->customer_id, &answer);
-    if (answer.refused) {
-        __atomic_fetch_add(&door.counts.refused_by_board, 1, __ATOMIC_RELAXED);
-        enum error_code code = sale_refusal(&answer.sale, clock_wall_us(), 0, 1, &admission->error);
-        return code ? code : ERR_OVERLOADED; /* it begins this very moment */
-    }
+    enum error_code code = refuse(&answer, &admission->error);
+    if (code)
+        return code;
     admission->sale = answer.found ? answer.sale : (struct sale){.quantity = 0};
     admission->next = NULL;
     admission->counted = false;
@@ -274,6 +301,7 @@ void sale_stop(void)
     pthread_mutex_lock(&door.lock);
     door.running = false;
     pthread_mutex_unlock(&door.lock);
+    log_counts();
     pg_free(door.db);
     redis_free(door.redis);
     arena_free(door.arena);
