@@ -10,6 +10,7 @@ import os
 import shlex
 import subprocess
 import threading
+import time
 
 
 def commands(project, build):
@@ -36,8 +37,17 @@ def state_of(entry, checks):
     return hashlib.sha256(checks + done.stdout).hexdigest()
 
 
-def check(project, build, names, log, jobs, word=''):
-    """Yields (file, clean) for each of our files that the build compiles."""
+def newest_first(project, names):
+    """Files that were changed last come first."""
+    done = subprocess.run(['git', 'log', '-n', '200', '--format=', '--name-only'], cwd=project, capture_output=True, text=True,
+                          check=False)
+    order = {name: place for place, name in reversed(list(enumerate(done.stdout.split())))}
+    return sorted(names, key=lambda name: (order.get(name, len(order)), name))
+
+
+def check(project, build, names, log, jobs, word='', budget_s=None):
+    """Yields (file, clean) for each of our files that the build compiles; clean is None where the time was up before."""
+    deadline = None if budget_s is None else time.monotonic() + budget_s
     with open(os.path.join(project, '.clang-tidy'), 'rb') as file:
         checks = file.read()
     memory = os.path.join(project, build, 'tidy.txt')
@@ -53,6 +63,8 @@ def check(project, build, names, log, jobs, word=''):
         state = state_of(entries[name], checks)
         if state in known:
             return name, True
+        if deadline is not None and time.monotonic() > deadline:
+            return name, None
         done = subprocess.run(['clang-tidy', '-p', build, '--quiet', '--extra-arg=-Wno-unknown-warning-option', name],
                               cwd=project, capture_output=True, text=True, check=False)
         with lock:
@@ -65,4 +77,4 @@ def check(project, build, names, log, jobs, word=''):
         return name, done.returncode == 0
 
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        yield from pool.map(one, sorted(entries))
+        yield from pool.map(one, newest_first(project, entries))
