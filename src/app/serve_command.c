@@ -78,6 +78,7 @@ static enum error_code start(struct roles *roles, struct error *error)
         .authenticate = accounts_authenticate,
         .database_url = settings->database_url,
         .rate_limits = settings->limit_scale_percent > 0,
+        .shared_cache = true,
     };
     return http_server_start(&http, &roles->server, error);
 }

@@ -4,8 +4,10 @@
 #include "api.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "http/server_internal.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <xxhash.h>
@@ -202,6 +204,168 @@ static struct str etag_of(struct http_exchange *x)
     return etag;
 }
 
+/* ---- the second level, in Redis ---- */
+
+#define SHARED_VERSION "v1" /* of what an entry holds: a server of another version does not read it */
+#define SHARED_KEY_MAX 160
+
+static struct {
+    struct metric *hits, *misses, *kept, *refused;
+} shared_metrics;
+
+void answers_metrics(void)
+{
+    shared_metrics.hits = metric_counter("cathay_cache_shared_hits_total",
+                                         "Answers that another server had left in Redis", NULL);
+    shared_metrics.misses =
+        metric_counter("cathay_cache_shared_misses_total", "Answers that were not in Redis either", NULL);
+    shared_metrics.kept = metric_counter("cathay_cache_shared_kept_total", "Answers put into Redis", NULL);
+    shared_metrics.refused = metric_counter("cathay_cache_shared_refused_total",
+                                            "Answers that were stale when Redis was to keep them", NULL);
+}
+
+static bool is_plain(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!((text.ptr[i] >= '0' && text.ptr[i] <= '9') || text.ptr[i] == '-' || text.ptr[i] == '_' ||
+              ((text.ptr[i] | 0x20) >= 'a' && (text.ptr[i] | 0x20) <= 'z')))
+            return false;
+    return text.len > 0 && text.len <= 64;
+}
+
+/* "product:prd_…:en:v1" for one thing asked for plainly; else "answer:", operation and a hash. Strangers
+ * choose what is hashed, so the hash is one for which nobody finds two that are the same. */
+static struct str shared_key_of(const struct http_exchange *x, char text[SHARED_KEY_MAX])
+{
+    char key[CACHE_KEY_MAX], hex[33];
+    size_t len = key_of(x, key);
+    int out;
+    if (x->match.param_count == 1 && x->req.query.len == 0 && is_plain(x->match.params[0])) {
+        out = snprintf(text, SHARED_KEY_MAX, "%s:%.*s:%.*s:" SHARED_VERSION, x->req.route->cache_tags[0],
+                       STR_ARG(x->match.params[0]), STR_ARG(request_language(&x->req)));
+    } else {
+        unsigned char hash[16];
+        crypto_generichash(hash, sizeof hash, (const unsigned char *)key, len, NULL, 0);
+        sodium_bin2hex(hex, sizeof hex, hash, sizeof hash);
+        out = snprintf(text, SHARED_KEY_MAX, "answer:%s:%s:" SHARED_VERSION, x->req.route->operation_id, hex);
+    }
+    CHECK(out > 0 && out < SHARED_KEY_MAX);
+    return (struct str){text, (size_t)out};
+}
+
+/* An entry: one line with the lengths, then head, head of the 304, ETag, tags, body. A tag is its kind, a
+ * blank and the id in hexadecimal. */
+static struct str entry_encode(struct http_exchange *x, const struct cached *value,
+                               const struct cache_tag *tags, size_t tag_count)
+{
+    struct buf tag_text = buf_new(CACHE_TAGS_MAX * 128), out = buf_new(2 * CACHE_VALUE_MAX);
+    for (size_t i = 0; i < tag_count; i++) {
+        char hex[32];
+        uuid_hex(tags[i].id, hex);
+        buf_printf(&tag_text, "%.*s %.32s\n", STR_ARG(tags[i].kind), hex);
+    }
+    buf_printf(&out, "%d %zu %zu %zu %zu %zu\n", value->status, value->head.len, value->head_unchanged.len,
+               value->etag.len, tag_text.len, value->body.len);
+    buf_append(&out, value->head);
+    buf_append(&out, value->head_unchanged);
+    buf_append(&out, value->etag);
+    buf_append(&out, buf_str(&tag_text));
+    buf_append(&out, value->body);
+    CHECK(!tag_text.overflow && !out.overflow);
+    struct str text = arena_copy(x->req.arena, buf_str(&out));
+    buf_free(&tag_text);
+    buf_free(&out);
+    return text;
+}
+
+static bool take_number(struct str *line, int64_t most, size_t *number)
+{
+    int64_t value;
+    if (!str_to_int64(str_split(line, ' '), &value) || value < 0 || value > most)
+        return false;
+    *number = (size_t)value;
+    return true;
+}
+
+/* The pieces point into text. False: not one of ours. */
+static bool entry_decode(struct str text, int *status, struct str pieces[5], struct cache_tag *tags,
+                         size_t *tag_count)
+{
+    size_t number, lengths[5], sum = 0;
+    struct str line = str_split(&text, '\n');
+    if (!take_number(&line, 599, &number))
+        return false;
+    *status = (int)number;
+    for (size_t i = 0; i < 5; i++) {
+        if (!take_number(&line, (int64_t)CACHE_VALUE_MAX, &lengths[i]))
+            return false;
+        sum += lengths[i];
+    }
+    if (sum != text.len)
+        return false;
+    for (size_t i = 0; i < 5; i++) {
+        pieces[i] = (struct str){text.ptr, lengths[i]};
+        text.ptr += lengths[i];
+    }
+    struct str rest = pieces[3];
+    for (*tag_count = 0; rest.len > 0; ++*tag_count) {
+        struct str tag = str_split(&rest, '\n');
+        if (*tag_count == CACHE_TAGS_MAX)
+            return false;
+        tags[*tag_count].kind = str_split(&tag, ' ');
+        if (!tag.ptr || !uuid_parse(tag, &tags[*tag_count].id))
+            return false;
+    }
+    return true;
+}
+
+bool answers_shared(struct http_exchange *x)
+{
+    char key[SHARED_KEY_MAX];
+    redisReply *reply;
+    struct str text, pieces[5];
+    int64_t ttl_ms;
+    enum shared_cache_outcome outcome =
+        shared_cache_find(x->shared_cache, shared_key_of(x, key), &reply, &text, &ttl_ms, &x->shared_stamp);
+    if (outcome == SHARED_CACHE_MISS)
+        metric_add(shared_metrics.misses, 1);
+    if (outcome != SHARED_CACHE_HIT)
+        return false;
+    struct cache_tag tags[CACHE_TAGS_MAX];
+    size_t tag_count;
+    int status;
+    if (!entry_decode(text, &status, pieces, tags, &tag_count)) {
+        freeReplyObject(reply);
+        return false;
+    }
+    metric_add(shared_metrics.hits, 1);
+    struct cached *value = cached_new(status, pieces[0], pieces[1], pieces[4], pieces[2]);
+    struct cache_fill *fill = x->fill;
+    atomic_fetch_add_explicit(&value->references, 1, memory_order_relaxed);
+    take_cached(x, value);
+    x->fill = NULL;
+    cache_fill_done(fill, value, tags, tag_count, clock_monotonic_us(), ttl_ms * 1000);
+    freeReplyObject(reply);
+    x->req.db = NULL;
+    x->returns = RETURN_CACHED;
+    exchange_finished(x);
+    return true;
+}
+
+static void shared_store(struct http_exchange *x, const struct cache_tag *tags, size_t tag_count)
+{
+    if (!x->shared_cache || !x->shared_stamp || x->cached->bytes > CACHE_VALUE_MAX)
+        return;
+    char key[SHARED_KEY_MAX];
+    struct shared_cache_tag shared[CACHE_TAGS_MAX];
+    for (size_t i = 0; i < tag_count; i++)
+        shared[i] = (struct shared_cache_tag){tags[i].kind, tags[i].id};
+    bool kept = shared_cache_store(x->shared_cache, shared_key_of(x, key), x->shared_stamp,
+                                   entry_encode(x, x->cached, tags, tag_count), shared, tag_count,
+                                   (int64_t)x->req.route->cache_ttl_s * 1000);
+    metric_add(kept ? shared_metrics.kept : shared_metrics.refused, 1);
+}
+
 void answers_store(struct http_exchange *x, enum error_code code)
 {
     struct cache_fill *fill = x->fill;
@@ -226,4 +390,5 @@ void answers_store(struct http_exchange *x, enum error_code code)
     x->fill = NULL;
     cache_fill_done(fill, value, tags, tag_count, clock_monotonic_us(),
                     (int64_t)x->req.route->cache_ttl_s * 1000000);
+    shared_store(x, tags, tag_count);
 }

@@ -126,6 +126,8 @@ static void exchange_clear(struct http_exchange *x)
     x->match.allow = STR_NONE;
     x->input = NULL;
     x->fill = NULL;
+    x->shared_cache = NULL;
+    x->shared_stamp = 0;
     x->cached = NULL;
     x->stream = NULL;
     x->limited = x->owns_head = x->in_handler = x->stream_started = x->away = false;

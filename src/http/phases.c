@@ -275,10 +275,13 @@ static enum error_code call_handler(struct http_exchange *x)
     return code;
 }
 
-void phases_work(struct http_exchange *x, struct pg *db)
+void phases_work(struct http_exchange *x, struct pg *db, struct shared_cache *shared_cache)
 {
     x->req.db = db;
+    x->shared_cache = shared_cache;
     enum error_code code = decode_and_check(x);
+    if (!code && x->fill && shared_cache && answers_shared(x))
+        return;
     if (!code)
         code = call_handler(x);
     x->req.db = NULL;
@@ -315,7 +318,7 @@ static void dispatch(struct http_exchange *x)
     switch (x->req.route->run) {
     case API_RUN_LOOP:
         x->away = false;
-        phases_work(x, NULL);
+        phases_work(x, NULL, NULL);
         return;
     case API_RUN_ASYNC:
         run_async(x);

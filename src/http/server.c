@@ -378,6 +378,8 @@ enum error_code http_server_start(const struct http_server_options *options, str
         server->cache = cache_new((size_t)config()->cache_entries, (size_t)config()->cache_bytes);
     if (options->rate_limits)
         server->limiter = limiter_new(config()->limit_scale_percent);
+    if (options->shared_cache)
+        answers_metrics();
     server->addresses = address_counts_new();
     server->static_fields = static_fields(str_starts_with(str_from(config()->public_url), STR("https://")));
     atomic_store(&server->ready, true);

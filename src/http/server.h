@@ -21,6 +21,7 @@ struct http_server_options {
      * On the loop, must not block. */
     bool (*fallback)(struct request *req);
     bool rate_limits;
+    bool shared_cache; /* answers of x-cache routes are kept in Redis, too */
 };
 
 enum error_code http_server_start(const struct http_server_options *options, struct http_server **server,

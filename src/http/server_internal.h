@@ -15,6 +15,7 @@
 #include "http/router.h"
 #include "http/server.h"
 #include "http/shared_limiter.h"
+#include "redis/shared_cache.h"
 
 #include <netinet/in.h>
 #include <pthread.h>
@@ -89,9 +90,11 @@ struct http_exchange {
     struct http_head head;
     struct buf body;
     struct router_match match;
-    void *input;                /* the decoded struct api_… */
-    struct cache_fill *fill;    /* this exchange computes an answer for the cache */
-    struct cached *cached;      /* answered by this one; a reference */
+    void *input;                       /* the decoded struct api_… */
+    struct cache_fill *fill;           /* this exchange computes an answer for the cache */
+    struct cached *cached;             /* answered by this one; a reference */
+    struct shared_cache *shared_cache; /* the worker's that computes, or NULL */
+    int64_t shared_stamp;       /* when the computation began, for that cache; 0: it does not keep this one */
     struct cache_waiter waiter; /* while another exchange computes the answer */
     enum { RETURN_ANSWER, RETURN_STREAM, RETURN_CACHED, RETURN_CACHE_AGAIN, RETURN_UNCACHED } returns;
     bool unchanged; /* If-None-Match fits the cached answer */
@@ -231,8 +234,8 @@ void phases_message(struct http_exchange *exchange);
 void phases_limited(void *exchange, bool known, bool allowed, int64_t ahead_us);
 /* An exchange that was away is back on its loop. */
 void phases_returned(struct http_exchange *exchange);
-/* On a worker's thread: decode, handler, encode. */
-void phases_work(struct http_exchange *exchange, struct pg *db);
+/* On a worker's thread: decode, handler, encode. shared_cache: the worker's, or NULL. */
+void phases_work(struct http_exchange *exchange, struct pg *db, struct shared_cache *shared_cache);
 /* Encodes the answer (a problem unless code is ERR_OK) and brings it to the loop. Any thread. */
 void phases_finish(struct http_exchange *exchange, enum error_code code);
 /* A request that never became one. */
@@ -255,6 +258,9 @@ enum answers_outcome { ANSWERS_HERE, ANSWERS_WAIT, ANSWERS_COMPUTE };
 enum answers_outcome answers_find(struct http_exchange *exchange);
 /* The computation that others wait for has ended. */
 void answers_store(struct http_exchange *exchange, enum error_code code);
+/* On a worker, before the handler: true when Redis has the answer; the exchange is then finished. */
+bool answers_shared(struct http_exchange *exchange);
+void answers_metrics(void);
 bool route_is_cached(const struct http_exchange *exchange);
 
 /* trace.c */

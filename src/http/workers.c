@@ -29,12 +29,15 @@ static void *worker_main(void *context)
     struct http_server *server = context;
     struct worker_pool *pool = &server->pool;
     struct pg *db = server->database_url ? pg_new(server->database_url, "worker", NULL) : NULL;
+    struct shared_cache *shared_cache =
+        server->cache && server->options.shared_cache ? shared_cache_new(config()->redis_url) : NULL;
     for (struct http_exchange *x; (x = take(pool));) {
-        phases_work(x, db); /* x is gone after this */
+        phases_work(x, db, shared_cache); /* x is gone after this */
         pthread_mutex_lock(&pool->lock);
         pool->busy--;
         pthread_mutex_unlock(&pool->lock);
     }
+    shared_cache_free(shared_cache);
     if (db)
         pg_free(db);
     return NULL;

@@ -15,6 +15,7 @@
 #include "base/config.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "redis/shared_cache.h"
 #include "relay_sql.h"
 #include "work/registry.h"
 #include "work/retry.h"
@@ -154,7 +155,9 @@ static bool publish_event(struct redis *redis, const struct relay_take_row *even
     if (!kind)
         return true;
     int len = snprintf(text, sizeof text, "%.*s %.32s", WORK_NAME_MAX, kind, hex);
-    return publish(redis, CHANNEL_INVALIDATE, (struct str){text, (size_t)len}) && flush_some(redis, queued);
+    struct shared_cache_tag tag = {str_from(kind), event->aggregate_id};
+    return shared_cache_invalidate_queue(redis, tag, CHANNEL_INVALIDATE, (struct str){text, (size_t)len}) &&
+           flush_some(redis, queued);
 }
 
 /* Tells the workers first, then whoever watches. */
@@ -176,8 +179,9 @@ static void tell_missed(struct relay *relay)
 {
     if (!relay->missed || !redis_connected(relay->redis))
         return;
-    bool told =
-        publish(relay->redis, CHANNEL_LIVE, STR("*")) && publish(relay->redis, CHANNEL_INVALIDATE, STR("*"));
+    static const struct shared_cache_tag everything;
+    bool told = publish(relay->redis, CHANNEL_LIVE, STR("*")) &&
+                shared_cache_invalidate_queue(relay->redis, everything, CHANNEL_INVALIDATE, STR("*"));
     relay->missed = !(told && redis_flush(relay->redis));
 }
 
