@@ -477,7 +477,7 @@ def part_race(run):
 def part_fault(run):
     """killed processes, a stopped PostgreSQL, a flushed Redis"""
     run.build('release')
-    run.node(node_files('tests/fault/*.test.js'), run.environment(TEST_PROGRAM='build/cathay'), together=FILES_TOGETHER)
+    run.node(node_files('tests/fault/*.test.js'), run.environment(TEST_PROGRAM='build/cathay'), together=JOBS)
 
 
 def part_verify(run):
