@@ -42,6 +42,8 @@ test('JOB-2 every task of the shop runs again, all at once and in any order: not
     const { variants } = await goods(env, { variants: 3, onHand: 100, locations: 2 });
     const delivered = await begun(env, await ordered(env, { points: 500, miles: 2000, variant: variants[0], quantity: 2 }));
     await pay(env, delivered.intentId);
+    const milesAlone = await ordered(env, { points: 1000, miles: 1000, variant: variants[2] });
+    await reaches(milesAlone, 'delivered', { timeoutMs: 60000 });
     const refunded = await begun(env, await ordered(env, { points: 500, miles: 2000, variant: variants[1] }));
     await pay(env, refunded.intentId);
     const declined = await begun(env, await ordered(env, { points: 500, miles: 2000, variant: variants[2] }));
