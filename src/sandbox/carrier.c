@@ -13,31 +13,6 @@
 #include <jansson.h>
 #include <sodium.h>
 
-/* The key is the user of HTTP Basic; clients send it with an empty password. */
-static struct str key_of(struct request *req)
-{
-    struct str rest = request_header(req, STR("authorization"));
-    struct str scheme = str_split(&rest, ' ');
-    struct str value = str_trim(rest);
-    if (!value.ptr || !str_equal_ignoring_case(scheme, STR("basic")))
-        return str_equal_ignoring_case(scheme, STR("bearer")) ? value : STR_NONE;
-    char *bytes = arena_bytes(req->arena, value.len + 1);
-    size_t len = 0;
-    if (sodium_base642bin((unsigned char *)bytes, value.len, value.ptr, value.len, NULL, &len, NULL,
-                          sodium_base64_VARIANT_ORIGINAL) != 0)
-        return STR_NONE;
-    struct str pair = {bytes, len};
-    return str_split(&pair, ':');
-}
-
-static bool key_is_good(struct str key)
-{
-    struct str ours = str_from(config()->easypost_key);
-    if (ours.len == 0)
-        return str_starts_with(key, STR("EZ"));
-    return key.len == ours.len && sodium_memcmp(key.ptr, ours.ptr, key.len) == 0;
-}
-
 enum error_code carrier_refuse(struct request *req, int status, const char *error_code, const char *message,
                                const char *field)
 {
@@ -58,8 +33,8 @@ enum error_code carrier_missing(struct request *req)
 
 bool carrier_begin(struct request *req, enum sandbox_fault *fault)
 {
-    struct str key = key_of(req);
-    if (!key.ptr || !key_is_good(key)) {
+    struct str key = sandbox_key_sent(req);
+    if (!key.ptr || !sandbox_key_fits(key, config()->easypost_key, STR("EZ"))) {
         carrier_refuse(req, 401, "APIKEY.INACTIVE", "This api key is not known.", NULL);
         return false;
     }

@@ -126,41 +126,13 @@ enum error_code gateway_answer_list(struct gateway_call *call, const char *path,
 
 /* ---- calls ---- */
 
-/* The secret key out of "Bearer key" or "Basic base64(key:)". */
-static struct str key_of(struct request *req)
-{
-    struct str header = request_header(req, STR("authorization"));
-    struct str rest = header;
-    struct str scheme = str_split(&rest, ' ');
-    struct str value = str_trim(rest);
-    if (!value.ptr || str_equal_ignoring_case(scheme, STR("bearer")))
-        return value;
-    if (!str_equal_ignoring_case(scheme, STR("basic")))
-        return STR_NONE;
-    char *bytes = arena_bytes(req->arena, value.len + 1);
-    size_t len = 0;
-    if (sodium_base642bin((unsigned char *)bytes, value.len, value.ptr, value.len, NULL, &len, NULL,
-                          sodium_base64_VARIANT_ORIGINAL) != 0)
-        return STR_NONE;
-    struct str pair = {bytes, len};
-    return str_split(&pair, ':');
-}
-
-static bool key_is_good(struct str key)
-{
-    struct str ours = str_from(config()->stripe_key);
-    if (ours.len == 0)
-        return str_starts_with(key, STR("sk_"));
-    return key.len == ours.len && sodium_memcmp(key.ptr, ours.ptr, key.len) == 0;
-}
-
 /* False: it has been answered. */
 static bool call_begin(struct gateway_call *call, const char *const *known, enum sandbox_fault *fault)
 {
     struct request *req = call->req;
     respond_header(req, STR("Request-Id"), sandbox_id(req->arena, "req"));
-    struct str key = key_of(req);
-    if (!key.ptr || !key_is_good(key)) {
+    struct str key = sandbox_key_sent(req);
+    if (!key.ptr || !sandbox_key_fits(key, config()->stripe_key, STR("sk_"))) {
         respond_header(req, STR("WWW-Authenticate"), STR("Bearer realm=\"Stripe\""));
         respond_error(req, 401, "invalid_request_error", NULL,
                       key.ptr ? "Invalid API Key provided." : "You did not provide an API key.");

@@ -231,3 +231,29 @@ void sandbox_stop(struct sandbox *sandbox)
     free(sandbox->routes);
     free(sandbox);
 }
+
+struct str sandbox_key_sent(struct request *req)
+{
+    struct str rest = request_header(req, STR("authorization"));
+    struct str scheme = str_split(&rest, ' ');
+    struct str value = str_trim(rest);
+    if (!value.ptr || str_equal_ignoring_case(scheme, STR("bearer")))
+        return value;
+    if (!str_equal_ignoring_case(scheme, STR("basic")))
+        return STR_NONE;
+    char *bytes = arena_bytes(req->arena, value.len + 1);
+    size_t len = 0;
+    if (sodium_base642bin((unsigned char *)bytes, value.len, value.ptr, value.len, NULL, &len, NULL,
+                          sodium_base64_VARIANT_ORIGINAL) != 0)
+        return STR_NONE;
+    struct str pair = {bytes, len};
+    return str_split(&pair, ':');
+}
+
+bool sandbox_key_fits(struct str key, const char *set, struct str form)
+{
+    struct str ours = str_from(set);
+    if (ours.len == 0)
+        return str_starts_with(key, form);
+    return key.len == ours.len && sodium_memcmp(key.ptr, ours.ptr, key.len) == 0;
+}

@@ -76,6 +76,13 @@ enum sandbox_fault sandbox_fault_of_call(struct pg *db, struct arena *arena, con
 /* A new identifier in the partners' manner: prefix and 32 hex digits, sortable by time. */
 struct str sandbox_id(struct arena *arena, const char *prefix);
 
+/* The partner's secret key as clients send it: "Bearer key", or "Basic base64(key:)". STR_NONE without one.
+ */
+struct str sandbox_key_sent(struct request *req);
+/* Compared in constant time with the one that is set; where none is set, any of the partner's form will do.
+ */
+bool sandbox_key_fits(struct str key, const char *set, struct str form);
+
 /* The scheme, host and port under which this request came in: "http://127.0.0.1:8090". */
 struct str sandbox_origin(const struct request *req);
 

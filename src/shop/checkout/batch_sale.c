@@ -90,19 +90,7 @@ static enum error_code fetch_sales(struct batch_sales *sales, struct pg *db, str
         CHECK(at);
         at->exists = true;
         at->sold_before = row->sold;
-        at->sale = (struct sale){
-            .id = row->id,
-            .variant_id = row->variant_id,
-            .price_minor = row->price_minor,
-            .quantity = row->quantity,
-            .sold = row->sold,
-            .per_customer = row->per_customer,
-            .starts_at_us = row->starts_at,
-            .ends_at_us = row->ends_at,
-            .cancelled = row->cancelled,
-            .version = row->version,
-        };
-        CHECK(currency_parse(row->currency, &at->sale.currency));
+        at->sale = SALE_OF_ROW(row);
     }
     return code;
 }

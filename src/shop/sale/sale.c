@@ -1,7 +1,16 @@
 /* The rules of a sale, as plain functions. */
 #include "shop/sale/sale.h"
 
+#include "base/check.h"
+
 #include <sodium.h>
+
+struct currency sale_currency(struct str text)
+{
+    struct currency currency;
+    CHECK(currency_parse(text, &currency));
+    return currency;
+}
 
 enum sale_state sale_state(const struct sale *sale, int64_t now_us)
 {

@@ -31,6 +31,22 @@ struct sale {
     int64_t version;
 };
 
+/* From any generated row with the columns of a sale. */
+#define SALE_OF_ROW(row)                                                                                     \
+    ((struct sale){.id = (row)->id,                                                                          \
+                   .variant_id = (row)->variant_id,                                                          \
+                   .currency = sale_currency((row)->currency),                                               \
+                   .price_minor = (row)->price_minor,                                                        \
+                   .quantity = (row)->quantity,                                                              \
+                   .sold = (row)->sold,                                                                      \
+                   .per_customer = (row)->per_customer,                                                      \
+                   .starts_at_us = (row)->starts_at,                                                         \
+                   .ends_at_us = (row)->ends_at,                                                             \
+                   .cancelled = (row)->cancelled,                                                            \
+                   .version = (row)->version})
+/* A currency that the database holds: anything else is a bug. */
+struct currency sale_currency(struct str text);
+
 enum sale_state { SALE_UPCOMING, SALE_OPEN, SALE_SOLD_OUT, SALE_ENDED, SALE_CANCELLED };
 /* Pure. The database's sale_state() says the same. */
 enum sale_state sale_state(const struct sale *sale, int64_t now_us);

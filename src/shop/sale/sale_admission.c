@@ -149,19 +149,7 @@ static void find_unknown(struct sale_admission **batch, size_t count)
             const struct sale_find_batch_row *row = &rows.items[r];
             if (!uuid_equal(row->id.uuid, admission->sale_id.uuid))
                 continue;
-            admission->sale = (struct sale){
-                .id = row->id,
-                .variant_id = row->variant_id,
-                .price_minor = row->price_minor,
-                .quantity = row->quantity,
-                .sold = row->sold,
-                .per_customer = row->per_customer,
-                .starts_at_us = row->starts_at,
-                .ends_at_us = row->ends_at,
-                .cancelled = row->cancelled,
-                .version = row->version,
-            };
-            CHECK(currency_parse(row->currency, &admission->sale.currency));
+            admission->sale = SALE_OF_ROW(row);
         }
         if (admission->sale.quantity == 0) {
             batch[i] = NULL;

@@ -121,19 +121,7 @@ void sale_invalidate(struct str kind, struct uuid id)
 static void read_entry(const struct sale_board_list_row *row, struct entry *entry, int64_t now_us)
 {
     *entry = (struct entry){.read_wall_us = now_us};
-    entry->sale = (struct sale){
-        .id = row->id,
-        .variant_id = row->variant_id,
-        .price_minor = row->price_minor,
-        .quantity = row->quantity,
-        .sold = row->sold,
-        .per_customer = row->per_customer,
-        .starts_at_us = row->starts_at,
-        .ends_at_us = row->ends_at,
-        .cancelled = row->cancelled,
-        .version = row->version,
-    };
-    CHECK(currency_parse(row->currency, &entry->sale.currency));
+    entry->sale = SALE_OF_ROW(row);
 }
 
 /* The buyers of a sale where only they may pass: from the last picture, if nothing was sold since. */
