@@ -17,8 +17,20 @@
 /* One a line. */
 /* clang-format off */
 const struct module *const modules[] = {
-    &work_module,    &http_module, &accounts_module, &catalog_module,  &inventory_module, &pricing_module,
-    &loyalty_module, &cart_module, &orders_module,   &payments_module, &shipping_module,  &sale_module, &checkout_module,
-    &notify_module,  NULL,
+    &work_module,
+    &http_module,
+    &accounts_module,
+    &catalog_module,
+    &inventory_module,
+    &pricing_module,
+    &loyalty_module,
+    &cart_module,
+    &orders_module,
+    &payments_module,
+    &shipping_module,
+    &sale_module,
+    &checkout_module,
+    &notify_module,
+    NULL,
 };
 /* clang-format on */
