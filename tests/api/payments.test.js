@@ -289,3 +289,16 @@ test('PAY-6 the gateway\'s word is kept as JSON, without the client\'s secret; n
   assert.doesNotMatch(columns, /card_number|cvc|cvv|\bpan\b/);
   assert.ok((await deliveries(env, purchase.intentId)).every(({ state }) => state === 'done'));
 });
+
+test('ACC-1 a session that was signed out pays nothing, refunds nothing and moves no miles, though its token is still good', async () => {
+  const purchase = await ordered(env);
+  const path = { order_id: purchase.order.id };
+  await purchase.buyer.api.call('session_sign_out', { expect: 204 });
+  await purchase.buyer.api.call('order_show', { path, expect: 200 });
+  await purchase.buyer.api.call('order_pay', { path, expect: 401 });
+  assert.strictEqual((await purchase.payments())[0].intent_id, null);
+  const manager = await makePerson(env, 'manager');
+  await manager.api.call('session_sign_out', { expect: 204 });
+  await manager.api.call('order_refund', { path, body: { reason: 'signed out' }, expect: 401 });
+  await manager.api.call('loyalty_adjustment_create', { path: { user_id: purchase.buyer.id }, body: { points: 100, reason: 'signed out' }, expect: 401 });
+});

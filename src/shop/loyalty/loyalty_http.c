@@ -3,6 +3,7 @@
 #include "api.h"
 #include "http/cursor.h"
 #include "loyalty_sql.h"
+#include "shop/accounts/accounts.h"
 #include "shop/loyalty/loyalty.h"
 
 /* Where a page of the statement ended. */
@@ -178,7 +179,8 @@ enum error_code loyalty_adjustment_create_handle(struct request *req,
         return error_set(&req->error, ERR_BAD_REQUEST, "An adjustment of 0 points moves nothing");
     }
     struct api_loyalty_adjustment_create copy = *in;
-    return request_transaction(req, adjust, &copy);
+    enum error_code code = accounts_session_check(req->db, req->arena, &req->principal);
+    return code ? code : request_transaction(req, adjust, &copy);
 }
 
 static enum error_code reverse(struct request *req, void *context)
@@ -205,5 +207,6 @@ enum error_code loyalty_transfer_reverse_handle(struct request *req,
                                                 const struct api_loyalty_transfer_reverse *in)
 {
     struct api_loyalty_transfer_reverse copy = *in;
-    return request_transaction(req, reverse, &copy);
+    enum error_code code = accounts_session_check(req->db, req->arena, &req->principal);
+    return code ? code : request_transaction(req, reverse, &copy);
 }

@@ -2,6 +2,7 @@
 #include "api.h"
 #include "http/request.h"
 #include "payments_sql.h"
+#include "shop/accounts/accounts.h"
 #include "shop/payments/payments_internal.h"
 
 static enum error_code refund(struct request *req, void *context)
@@ -31,7 +32,8 @@ static enum error_code refund(struct request *req, void *context)
 enum error_code order_refund_handle(struct request *req, const struct api_order_refund *in)
 {
     struct api_order_refund copy = *in;
-    return request_transaction(req, refund, &copy);
+    enum error_code code = accounts_session_check(req->db, req->arena, &req->principal);
+    return code ? code : request_transaction(req, refund, &copy);
 }
 
 enum error_code refund_list_handle(struct request *req, const struct api_refund_list *in)
