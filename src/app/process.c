@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static size_t started; /* modules whose start() has run */
@@ -90,4 +91,17 @@ void process_end(const char *role)
     stop_modules();
     log_write(LOG_INFO, "stopped", "\"role\":\"%s\"", role);
     log_stop();
+}
+
+int process_only_help(int argc, char **argv, const char *help)
+{
+    if (argc == 1)
+        return -1;
+    if (strcmp(argv[1], "--help") == 0) {
+        fputs(help, stdout);
+        return 0;
+    }
+    fprintf(stderr, "cathay %s: cannot make sense of \"%s\"; see cathay %s --help\n", argv[0], argv[1],
+            argv[0]);
+    return 2;
 }

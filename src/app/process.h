@@ -5,6 +5,10 @@
 
 #include "base/error.h"
 
+/* For a role that takes no arguments: -1 to go on, else the exit status after help was printed, or an
+ * argument refused in one line. */
+int process_only_help(int argc, char **argv, const char *help);
+
 /* Before any thread starts: blocks the stop signals for all threads, starts the log, refuses a database that
  * lacks a migration, and starts the modules. On an error one line has been printed and nothing is left
  * running. */

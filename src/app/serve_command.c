@@ -14,7 +14,6 @@
 #include "work/work.h"
 
 #include <stdio.h>
-#include <string.h>
 
 struct roles {
     bool everything; /* worker, relay, scheduler and sandbox too */
@@ -119,22 +118,9 @@ static int run(struct roles *roles, const char *name)
     return code ? 2 : 0;
 }
 
-static int only_help(int argc, char **argv, const char *help)
-{
-    if (argc == 1)
-        return -1;
-    bool asked = strcmp(argv[1], "--help") == 0;
-    if (asked)
-        fputs(help, stdout);
-    else
-        fprintf(stderr, "cathay %s: cannot make sense of \"%s\"; see cathay %s --help\n", argv[0], argv[1],
-                argv[0]);
-    return asked ? 0 : 2;
-}
-
 int serve_command(int argc, char **argv)
 {
-    int status = only_help(
+    int status = process_only_help(
         argc, argv,
         "Usage: cathay serve\n\nServes the shop over HTTP on CATHAY_LISTEN_HOST and CATHAY_LISTEN_PORT "
         "until SIGTERM or Ctrl-C; open requests are\nanswered first. Any number of servers may share one "
@@ -145,7 +131,7 @@ int serve_command(int argc, char **argv)
 
 int sandbox_command(int argc, char **argv)
 {
-    int status = only_help(
+    int status = process_only_help(
         argc, argv,
         "Usage: cathay sandbox\n\nServes the partners for development and tests: a payment gateway with a "
         "hosted page, a "
@@ -171,8 +157,8 @@ int sandbox_command(int argc, char **argv)
 
 int all_command(int argc, char **argv)
 {
-    int status =
-        only_help(argc, argv, "Usage: cathay all\n\nRuns every role in one process: for one machine.\n");
+    int status = process_only_help(argc, argv,
+                                   "Usage: cathay all\n\nRuns every role in one process: for one machine.\n");
     struct roles roles = {.everything = true};
     return status >= 0 ? status : run(&roles, "all");
 }

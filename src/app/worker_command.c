@@ -5,7 +5,6 @@
 #include "work/work.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static const char worker_help[] = "Usage: cathay worker\n"
                                   "\n"
@@ -17,23 +16,9 @@ static const char scheduler_help[] =
     "\n"
     "Starts periodic tasks when they are due. Any number may run: one leads, the others wait to take over.\n";
 
-/* -1: go on; else the exit status. */
-static int only_help(int argc, char **argv, const char *help)
-{
-    if (argc == 1)
-        return -1;
-    if (strcmp(argv[1], "--help") == 0) {
-        fputs(help, stdout);
-        return 0;
-    }
-    fprintf(stderr, "cathay %s: cannot make sense of \"%s\"; see cathay %s --help\n", argv[0], argv[1],
-            argv[0]);
-    return 2;
-}
-
 int worker_command(int argc, char **argv)
 {
-    int status = only_help(argc, argv, worker_help);
+    int status = process_only_help(argc, argv, worker_help);
     if (status >= 0)
         return status;
     if (process_begin("worker"))
@@ -56,7 +41,7 @@ int worker_command(int argc, char **argv)
 
 int scheduler_command(int argc, char **argv)
 {
-    int status = only_help(argc, argv, scheduler_help);
+    int status = process_only_help(argc, argv, scheduler_help);
     if (status >= 0)
         return status;
     if (process_begin("scheduler"))

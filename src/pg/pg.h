@@ -14,7 +14,6 @@
 #include <libpq-fe.h>
 
 struct pg;
-struct pg_pool;
 
 /* A statement as the SQL generator writes it. `slot` is given at first use: its place in each connection's
  * table of prepared statements. */
@@ -84,11 +83,5 @@ enum error_code pg_command_fetch(struct pg *db);
 typedef enum error_code pg_transaction_fn(struct pg *db, void *context);
 enum error_code pg_transaction(struct pg *db, pg_transaction_fn *fn, void *context);
 #define PG_TRANSACTION_ATTEMPTS 8
-
-/* A bounded set of connections for threads that need one now and then. Blocks until one is free. */
-struct pg_pool *pg_pool_new(const char *url, const char *role, int size);
-void pg_pool_free(struct pg_pool *pool);
-struct pg *pg_pool_take(struct pg_pool *pool);
-void pg_pool_give(struct pg_pool *pool, struct pg *db);
 
 #endif
