@@ -4,6 +4,7 @@
  *
  * The next order is made on the lane's thread, inside the finish callback, so that its cost is in the figure.
  */
+#include "arguments.h"
 #include "measure.h"
 
 #include "base/check.h"
@@ -13,7 +14,6 @@
 #include "bench_sql.h"
 #include "shop/checkout/checkout.h"
 
-#include <getopt.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +21,8 @@
 
 #define LINES_MAX 3
 #define SHOPPERS_MAX 4096
+#define SKUS_MAX 1000000
+#define SPENT_MAX 1000000
 
 static const struct str address =
     STR("{\"name\":\"Chan Tai Man\",\"line1\":\"Flat 12A, 8 Queen's Road Central\",\"city\":\"Hong Kong\","
@@ -37,8 +39,7 @@ struct shopper {
 };
 
 static struct {
-    int shoppers, seconds, lines, skus, lanes, batch;
-    int64_t points;
+    int64_t shoppers, seconds, lines, skus, points, lanes, batch;
 } options = {.shoppers = 256, .seconds = 5, .lines = LINES_MAX, .skus = 10000, .lanes = 2, .batch = 256};
 
 static struct bench_variants_rows variants;
@@ -112,52 +113,23 @@ static void finished(struct checkout_command *command, enum error_code code)
 
 static void parse(int argc, char **argv)
 {
-    static const struct option names[] = {
-        {"shoppers", required_argument, 0, 's'}, {"seconds", required_argument, 0, 't'},
-        {"lines", required_argument, 0, 'l'},    {"skus", required_argument, 0, 'k'},
-        {"lanes", required_argument, 0, 'n'},    {"batch", required_argument, 0, 'b'},
-        {"points", required_argument, 0, 'p'},   {0, 0, 0, 0}};
-    for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
-        int value = c == '?' ? 0 : atoi(optarg);
-        switch (c) {
-        case 's':
-            options.shoppers = value;
-            break;
-        case 't':
-            options.seconds = value;
-            break;
-        case 'l':
-            options.lines = value;
-            break;
-        case 'k':
-            options.skus = value;
-            break;
-        case 'n':
-            options.lanes = value;
-            break;
-        case 'b':
-            options.batch = value;
-            break;
-        case 'p':
-            options.points = value;
-            break;
-        default:
-            fputs("engine_bench [--shoppers 256] [--seconds 5] [--lines 3] [--skus 10000] [--lanes 2] "
-                  "[--batch 256] [--points 0]\n",
-                  stderr);
-            exit(2);
-        }
-    }
-    CHECK(options.shoppers > 0 && options.shoppers <= SHOPPERS_MAX && options.lines >= 1 &&
-          options.lines <= LINES_MAX);
+    static const struct argument table[] = {{"shoppers", &options.shoppers, 1, SHOPPERS_MAX, NULL},
+                                            {"seconds", &options.seconds, 1, 600, NULL},
+                                            {"lines", &options.lines, 1, LINES_MAX, NULL},
+                                            {"skus", &options.skus, 1, SKUS_MAX, NULL},
+                                            {"points", &options.points, 0, SPENT_MAX, NULL},
+                                            {"lanes", &options.lanes, 1, CHECKOUT_LANES_MAX, NULL},
+                                            {"batch", &options.batch, 1, SHOPPERS_MAX, NULL}};
+    arguments_read(table, sizeof table / sizeof table[0], argc, argv);
 }
 
 static void report(const struct sample *before, const struct sample *after,
                    const struct checkout_counters *first, const struct checkout_counters *last)
 {
     int64_t batches = last->batches - first->batches;
-    printf("{\"shoppers\":%d,\"skus\":%d,\"points\":%lld,\"lanes\":%d,\"batch_max\":%d,", options.shoppers,
-           options.skus, (long long)options.points, options.lanes, options.batch);
+    printf("{\"shoppers\":%lld,\"skus\":%lld,\"points\":%lld,\"lanes\":%lld,\"batch_max\":%lld,",
+           (long long)options.shoppers, (long long)options.skus, (long long)options.points,
+           (long long)options.lanes, (long long)options.batch);
     sample_print(before, after, placed);
     printf(",\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"mean_batch\":%.1f,\"largest_batch\":%lld,\"batches_again\":%"
            "lld,\"refused\":%lld,"
@@ -189,7 +161,7 @@ int main(int argc, char **argv)
     }
     log_start(LOG_WARN, NULL);
     struct checkout_options engine = {.database_url = config()->database_url,
-                                      .lanes = options.lanes,
+                                      .lanes = (int)options.lanes,
                                       .batch_max = (size_t)options.batch,
                                       .queue_max = SHOPPERS_MAX,
                                       .reservation_s = 86400};

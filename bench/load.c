@@ -5,6 +5,7 @@
  * It stands in the server's configuration (DATABASE_URL, CATHAY_TOKEN_KEYS, CATHAY_PUBLIC_URL,
  * CATHAY_LISTEN_PORT): it reads shoppers and prices from the database and signs the tokens itself, so that no
  * password is hashed. */
+#include "arguments.h"
 #include "measure.h"
 
 #include "base/check.h"
@@ -16,7 +17,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,6 +26,8 @@
 
 #define LINES_MAX 3
 #define SHOPPERS_MAX 4096
+#define SKUS_MAX 1000000
+#define SPENT_MAX 1000000
 #define REQUEST_MAX 4096
 #define ANSWER_MAX 32768
 #define DRAIN_US 10000000
@@ -43,8 +45,7 @@ struct shopper {
 };
 
 static struct {
-    int shoppers, seconds, lines, skus, server;
-    int64_t points;
+    int64_t shoppers, seconds, lines, skus, points, server;
 } options = {.shoppers = 256, .seconds = 5, .lines = LINES_MAX, .skus = 10000};
 
 static struct bench_variants_rows variants;
@@ -228,56 +229,26 @@ static void connect_shopper(struct shopper *shopper)
 
 static void parse(int argc, char **argv)
 {
-    static const struct option names[] = {{"shoppers", required_argument, 0, 's'},
-                                          {"seconds", required_argument, 0, 't'},
-                                          {"lines", required_argument, 0, 'l'},
-                                          {"skus", required_argument, 0, 'k'},
-                                          {"points", required_argument, 0, 'p'},
-                                          {"server", required_argument, 0, 'v'},
-                                          {0, 0, 0, 0}};
-    for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
-        int value = c == '?' ? 0 : atoi(optarg);
-        switch (c) {
-        case 's':
-            options.shoppers = value;
-            break;
-        case 't':
-            options.seconds = value;
-            break;
-        case 'l':
-            options.lines = value;
-            break;
-        case 'k':
-            options.skus = value;
-            break;
-        case 'p':
-            options.points = value;
-            break;
-        case 'v':
-            options.server = value;
-            break;
-        default:
-            fputs("load [--shoppers 256] [--seconds 5] [--lines 3] [--skus 10000] [--points 0] [--server "
-                  "PID]\n",
-                  stderr);
-            exit(2);
-        }
-    }
-    CHECK(options.shoppers > 0 && options.shoppers <= SHOPPERS_MAX && options.lines >= 1 &&
-          options.lines <= LINES_MAX);
+    static const struct argument table[] = {{"shoppers", &options.shoppers, 1, SHOPPERS_MAX, NULL},
+                                            {"seconds", &options.seconds, 1, 600, NULL},
+                                            {"lines", &options.lines, 1, LINES_MAX, NULL},
+                                            {"skus", &options.skus, 1, SKUS_MAX, NULL},
+                                            {"points", &options.points, 0, SPENT_MAX, NULL},
+                                            {"server", &options.server, 0, INT32_MAX, NULL}};
+    arguments_read(table, sizeof table / sizeof table[0], argc, argv);
 }
 
 static void report(const struct sample *before, const struct sample *after, int64_t in_database)
 {
-    printf("{\"shoppers\":%d,\"skus\":%d,\"points\":%lld,", options.shoppers, options.skus,
-           (long long)options.points);
+    printf("{\"shoppers\":%lld,\"skus\":%lld,\"points\":%lld,", (long long)options.shoppers,
+           (long long)options.skus, (long long)options.points);
     sample_print(before, after, placed);
     printf(",\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"acknowledged\":%lld,\"in_database\":%lld,\"server_mb\":%.1f,"
            "\"statuses\":{",
            (double)histogram_quantile_us(&latencies, 0.5) / 1e3,
            (double)histogram_quantile_us(&latencies, 0.99) / 1e3, (long long)acknowledged,
            (long long)in_database,
-           options.server ? (double)process_memory_bytes(options.server) / 1048576 : 0.0);
+           options.server ? (double)process_memory_bytes((pid_t)options.server) / 1048576 : 0.0);
     for (int i = 0, any = 0; i < 600; i++)
         if (statuses[i])
             printf("%s\"%d\":%lld", any++ ? "," : "", i, (long long)statuses[i]);
@@ -339,11 +310,11 @@ int main(int argc, char **argv)
         send_next(&shoppers[i]);
     struct sample before, after;
     serve_events(clock_monotonic_us() + 1000000); /* plans, caches, tokens */
-    CHECK(sample_take(db, options.server, &before) == ERR_OK);
+    CHECK(sample_take(db, (pid_t)options.server, &before) == ERR_OK);
     counting = true;
     serve_events(clock_monotonic_us() + (int64_t)options.seconds * 1000000);
     counting = false;
-    CHECK(sample_take(db, options.server, &after) == ERR_OK);
+    CHECK(sample_take(db, (pid_t)options.server, &after) == ERR_OK);
     sending = false;
     serve_events(clock_monotonic_us() + DRAIN_US);
     report(&before, &after, count_orders(db, arena) - already);

@@ -7,6 +7,7 @@
  *   rush --get /v1/sales/sal_… --seconds 3            the same crowd reads instead
  *
  * It stands in the server's configuration, as bench/load does. */
+#include "arguments.h"
 #include "measure.h"
 
 #include "base/check.h"
@@ -18,7 +19,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <sodium.h>
@@ -43,7 +43,7 @@ struct connection {
 
 static struct {
     const char *sale, *get;
-    int buyers, connections, seconds;
+    int64_t buyers, connections, seconds;
 } options = {.buyers = 50000, .connections = 512};
 
 static struct str *tokens;
@@ -203,35 +203,13 @@ static void connect_one(struct connection *c)
 
 static void parse(int argc, char **argv)
 {
-    static const struct option names[] = {
-        {"sale", required_argument, 0, 's'},    {"get", required_argument, 0, 'g'},
-        {"buyers", required_argument, 0, 'b'},  {"connections", required_argument, 0, 'c'},
-        {"seconds", required_argument, 0, 't'}, {0, 0, 0, 0}};
-    for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
-        int value = c == '?' ? 0 : atoi(optarg);
-        switch (c) {
-        case 's':
-            options.sale = optarg;
-            break;
-        case 'g':
-            options.get = optarg;
-            break;
-        case 'b':
-            options.buyers = value;
-            break;
-        case 'c':
-            options.connections = value;
-            break;
-        case 't':
-            options.seconds = value;
-            break;
-        default:
-            fputs("rush --sale ID | --get PATH [--buyers 50000] [--connections 512] [--seconds N]\n", stderr);
-            exit(2);
-        }
-    }
-    CHECK((options.sale || (options.get && options.seconds)) && options.buyers > 0 &&
-          options.buyers <= BUYERS_MAX && options.connections > 0 && options.connections <= CONNECTIONS_MAX);
+    static const struct argument table[] = {{"sale", .text = &options.sale},
+                                            {"get", .text = &options.get},
+                                            {"buyers", &options.buyers, 1, BUYERS_MAX, NULL},
+                                            {"connections", &options.connections, 1, CONNECTIONS_MAX, NULL},
+                                            {"seconds", &options.seconds, 0, 600, NULL}};
+    arguments_read(table, sizeof table / sizeof table[0], argc, argv);
+    CHECK(options.sale || (options.get && options.seconds));
 }
 
 static void prepare(struct pg *db, struct arena *arena)

@@ -4,12 +4,11 @@ their own. Told: how long until everybody has an answer and the last unit is sol
 client; checkouts of other shoppers alone and during the rush; what `cathay verify` says afterwards."""
 import argparse
 import json
-import subprocess
 import sys
 import threading
 import time
 
-import bench
+import stand
 
 OTHERS = 16
 RUSH_CONNECTIONS = 512
@@ -47,18 +46,15 @@ def main():
     parser.add_argument('--units', type=int, default=1000)
     parser.add_argument('--json')
     options = parser.parse_args()
-    options.quick, options.only = True, None
-    bench.CUSTOMERS = options.buyers + 1000
-    shop = bench.Bench(options)
+    shop = stand.Stand(quick=True, customers=options.buyers + 1000)
     results = {}
     try:
         shop.build()
-        subprocess.run(['ninja', '-C', f'{bench.PROJECT}/build', 'bench/rush'], check=True, stdout=subprocess.DEVNULL)
         shop.start_services()
         shop.fresh_database()
         server = shop.start('serve')
         worker = shop.start('worker')
-        results['others alone'] = shop.load(server, OTHERS, 8000, 0, 4)
+        results['others alone'] = shop.load(server, shoppers=OTHERS, skus=8000, seconds=4)
         sale = new_sale(shop, 1, options.units)
         results['rush'] = rush(shop, '--sale', sale, '--buyers', options.buyers, '--connections', RUSH_CONNECTIONS)
         results['sold out'] = rush(shop, '--sale', sale, '--buyers', 1000, '--connections', 64, '--seconds', 3)
@@ -68,8 +64,7 @@ def main():
                                                                             RUSH_CONNECTIONS))
         for one in (results['rush'], results['rush beside others']['rush']):
             if one['bought'] != options.units or one['lost'] or one['other']:
-                bench.say(f'WRONG: {one["bought"]} of {options.units} units were sold: {one}')
-                shop.wrong = True
+                shop.is_wrong(f'{one["bought"]} of {options.units} units were sold: {one}')
         shop.stop(worker)
         shop.stop(server)
         shop.settle_and_verify()
