@@ -1,11 +1,19 @@
-/* A closed-loop generator of orders over HTTP: each connection is a shopper with an access token of its own,
- * who posts the next order, under a fresh Idempotency-Key, as soon as the last one is answered. One thread,
- * epoll. Loopback only, bounded in count and time. Prints one line of JSON.
+/* A generator of orders over HTTP: each connection is a shopper with an access token of its own who orders
+ * under fresh Idempotency-Keys. One thread, loopback only, bounded in count and time. Prints one line of
+ * JSON.
+ *
+ * Closed, the default: a shopper posts the next order as soon as the last one is answered.
+ *
+ * Open, with --rate: orders arrive at random moments, so many a second on average, whatever the server does,
+ * and a latency counts from the moment at which the order should have been sent. What finds no shopper free
+ * waits for one, and what waited longer than --deadline-ms is given up unsent. So a server that stalls is not
+ * spared the orders that would have come meanwhile. `good` are orders placed within --deadline-ms.
  *
  * It stands in the server's configuration (DATABASE_URL, CATHAY_TOKEN_KEYS, CATHAY_PUBLIC_URL,
  * CATHAY_LISTEN_PORT): it reads shoppers and prices from the database and signs the tokens itself, so that no
  * password is hashed. */
 #include "arguments.h"
+#include "client.h"
 #include "measure.h"
 
 #include "base/check.h"
@@ -14,60 +22,53 @@
 #include "bench_sql.h"
 #include "shop/accounts/accounts_token.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/tcp.h>
-#include <signal.h>
+#include <math.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
-#include <unistd.h>
 
 #define LINES_MAX 3
-#define SHOPPERS_MAX 4096
 #define SKUS_MAX 1000000
 #define SPENT_MAX 1000000
-#define REQUEST_MAX 4096
-#define ANSWER_MAX 32768
+#define RATE_MAX 200000
+#define WARM_UP_US 1000000 /* plans, caches, tokens */
 #define DRAIN_US 10000000
 
 struct shopper {
-    int socket;
     struct str token;
-    uint64_t random;
-    int64_t sent_us;
-    char request[REQUEST_MAX];
-    size_t request_len, written;
-    char answer[ANSWER_MAX];
-    size_t answer_len;
-    bool waiting;
+    int64_t due_us; /* when the order in flight should have been sent */
 };
 
 static struct {
-    int64_t shoppers, seconds, lines, skus, points, server;
-} options = {.shoppers = 256, .seconds = 5, .lines = LINES_MAX, .skus = 10000};
+    int64_t shoppers, seconds, lines, skus, points, rate, deadline_ms, server;
+} options = {.shoppers = 256, .seconds = 5, .lines = LINES_MAX, .skus = 10000, .deadline_ms = 1000};
 
 static struct bench_variants_rows variants;
-static struct histogram latencies;
+static struct client *clients;
 static struct shopper *shoppers;
-static int epoll;
+static struct histogram latencies;
+static uint64_t random_state;
 static bool sending = true, counting;
-static int64_t placed, acknowledged, statuses[600];
+static int64_t placed, good, offered, given_up, acknowledged, worst_us, statuses[600];
 
-static uint64_t next_random(struct shopper *shopper)
+/* Open: shoppers that are free, longest first, and the moments of orders that wait for one. */
+static size_t free_ring[CLIENTS_MAX], free_first, free_count;
+static int64_t next_arrival_us;
+static int64_t *late_ring, late_first, late_count;
+
+static uint64_t next_random(void)
 {
-    uint64_t x = shopper->random;
+    uint64_t x = random_state;
     x ^= x << 13;
     x ^= x >> 7;
     x ^= x << 17;
-    return shopper->random = x;
+    return random_state = x;
 }
 
-static size_t make_body(struct shopper *shopper, char *out, size_t size)
+static size_t make_body(char *out, size_t size)
 {
-    size_t count = options.skus < LINES_MAX ? 1 : 1 + next_random(shopper) % (uint64_t)options.lines;
-    size_t first = next_random(shopper) % variants.count;
+    size_t count = options.skus < LINES_MAX ? 1 : 1 + next_random() % (uint64_t)options.lines;
+    size_t first = next_random() % variants.count;
     size_t len = (size_t)snprintf(out, size, "{\"currency\":\"HKD\",\"lines\":[");
     for (size_t i = 0; i < count; i++) {
         /* apart from each other, so that no variant stands twice */
@@ -89,164 +90,121 @@ static size_t make_body(struct shopper *shopper, char *out, size_t size)
     return len;
 }
 
-static void make_request(struct shopper *shopper)
+static void send_order(size_t number, int64_t due_us)
 {
+    struct client *client = &clients[number];
     char body[1024];
-    size_t len = make_body(shopper, body, sizeof body);
-    int written = snprintf(shopper->request, sizeof shopper->request,
+    size_t len = make_body(body, sizeof body);
+    int written = snprintf(client->request, sizeof client->request,
                            "POST /v1/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %.*s\r\n"
                            "Idempotency-Key: %016llx%016llx\r\nContent-Type: "
                            "application/json\r\nContent-Length: %zu\r\n\r\n%.*s",
-                           STR_ARG(shopper->token), (unsigned long long)next_random(shopper),
-                           (unsigned long long)next_random(shopper), len, (int)len, body);
-    CHECK(written > 0 && (size_t)written < sizeof shopper->request);
-    shopper->request_len = (size_t)written;
-    shopper->written = shopper->answer_len = 0;
+                           STR_ARG(shoppers[number].token), (unsigned long long)next_random(),
+                           (unsigned long long)next_random(), len, (int)len, body);
+    CHECK(written > 0 && (size_t)written < sizeof client->request);
+    shoppers[number].due_us = due_us;
+    client_send(client, (size_t)written);
 }
 
-static void lost(struct shopper *shopper)
+static void shopper_is_free(size_t number)
 {
-    fprintf(stderr, "load: the server closed a connection: %s\n", strerror(errno));
-    close(shopper->socket);
-    shopper->socket = -1;
-    shopper->waiting = false;
-    statuses[0]++;
+    free_ring[(free_first + free_count++) % CLIENTS_MAX] = number;
 }
 
-static void write_some(struct shopper *shopper)
+static void answered(struct client *client, int status)
 {
-    while (shopper->written < shopper->request_len) {
-        ssize_t n = write(shopper->socket, shopper->request + shopper->written,
-                          shopper->request_len - shopper->written);
-        if (n < 0 && errno == EAGAIN)
-            return; /* EPOLLOUT is edge-triggered: it comes when there is room */
-        if (n <= 0) {
-            lost(shopper);
-            return;
-        }
-        shopper->written += (size_t)n;
-    }
-}
-
-static void send_next(struct shopper *shopper)
-{
-    make_request(shopper);
-    shopper->sent_us = clock_monotonic_us();
-    shopper->waiting = true;
-    write_some(shopper);
-}
-
-/* The whole answer's bytes, or 0 while some are missing. */
-static size_t answer_bytes(const struct shopper *shopper)
-{
-    const char *end = memmem(shopper->answer, shopper->answer_len, "\r\n\r\n", 4);
-    if (!end)
-        return 0;
-    size_t head = (size_t)(end - shopper->answer) + 4;
-    const char *field = memmem(shopper->answer, head, "\r\nContent-Length: ", 18);
-    CHECK(field);
-    size_t all = head + strtoul(field + 18, NULL, 10);
-    CHECK(all <= ANSWER_MAX);
-    return shopper->answer_len >= all ? all : 0;
-}
-
-static void answered(struct shopper *shopper)
-{
-    int status = atoi(shopper->answer + 9);
-    CHECK(status >= 100 && status < 600);
-    shopper->waiting = false;
+    size_t number = (size_t)(client - clients);
+    int64_t now_us = clock_monotonic_us(), took_us = now_us - shoppers[number].due_us;
     acknowledged += status == 201;
     if (counting) {
         statuses[status]++;
-        placed += status == 201;
-        histogram_add(&latencies, clock_monotonic_us() - shopper->sent_us);
-    }
-    if (status != 201 && statuses[status] == 1)
-        fprintf(stderr, "load: %.*s\n", (int)shopper->answer_len, shopper->answer);
-    if (sending)
-        send_next(shopper);
-}
-
-static void read_some(struct shopper *shopper)
-{
-    for (;;) {
-        ssize_t n =
-            read(shopper->socket, shopper->answer + shopper->answer_len, ANSWER_MAX - shopper->answer_len);
-        if (n < 0 && errno == EAGAIN)
-            return;
-        if (n <= 0) {
-            lost(shopper);
-            return;
-        }
-        shopper->answer_len += (size_t)n;
-        if (answer_bytes(shopper)) {
-            answered(shopper);
-            return; /* nothing is pipelined: what comes next is a new edge */
+        if (status == 201) {
+            placed++;
+            good += took_us <= options.deadline_ms * 1000;
+            histogram_add(&latencies, took_us);
+            worst_us = took_us > worst_us ? took_us : worst_us;
         }
     }
+    if (status != 201 && status != 503 && statuses[status] == 1)
+        fprintf(stderr, "load: %.*s\n", (int)client->answer_len, client->answer);
+    if (status == 0)
+        return;
+    if (options.rate)
+        shopper_is_free(number);
+    else if (sending)
+        send_order(number, now_us);
 }
 
-static void serve_events(int64_t until_us)
+/* Exponential gaps: shoppers do not know of each other. */
+static int64_t next_gap_us(void)
 {
-    struct epoll_event events[256];
+    double unit = ((double)(next_random() >> 11) + 1) / 9007199254740993.0;
+    return (int64_t)(-log(unit) * 1e6 / (double)options.rate);
+}
+
+static void arrivals(int64_t now_us)
+{
+    int64_t late_max = RATE_MAX;
+    for (; next_arrival_us <= now_us && late_count < late_max; next_arrival_us += next_gap_us()) {
+        late_ring[(late_first + late_count++) % late_max] = next_arrival_us;
+        offered += counting;
+    }
+    for (; late_count > 0; late_count--, late_first = (late_first + 1) % late_max) {
+        int64_t due_us = late_ring[late_first];
+        if (now_us - due_us > options.deadline_ms * 1000) {
+            given_up += counting;
+            continue;
+        }
+        if (free_count == 0)
+            break;
+        size_t number = free_ring[free_first];
+        free_first = (free_first + 1) % CLIENTS_MAX;
+        free_count--;
+        send_order(number, due_us);
+    }
+}
+
+static void run_for(int64_t time_us)
+{
+    int64_t until_us = clock_monotonic_us() + time_us;
     for (int64_t now_us; (now_us = clock_monotonic_us()) < until_us;) {
-        if (!sending) {
-            bool any = false;
-            for (int i = 0; i < options.shoppers; i++)
-                any |= shoppers[i].waiting;
-            if (!any)
-                return;
+        if (!sending && clients_waiting() == 0)
+            return;
+        int64_t wait_us = until_us - now_us;
+        if (options.rate && sending) {
+            arrivals(now_us);
+            int64_t gap_us = next_arrival_us - now_us;
+            wait_us = gap_us < 0 ? 0 : gap_us < wait_us ? gap_us : wait_us;
         }
-        int count = epoll_wait(epoll, events, 256, (int)((until_us - now_us) / 1000 + 1));
-        for (int i = 0; i < count; i++) {
-            struct shopper *shopper = events[i].data.ptr;
-            if (events[i].events & EPOLLOUT && shopper->socket >= 0)
-                write_some(shopper);
-            if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR) && shopper->socket >= 0 &&
-                shopper->waiting)
-                read_some(shopper);
-        }
+        clients_turn(wait_us);
     }
-}
-
-static void connect_shopper(struct shopper *shopper)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)config()->listen_port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int yes = 1;
-    shopper->socket = socket(AF_INET, SOCK_STREAM, 0);
-    if (shopper->socket < 0 || connect(shopper->socket, (struct sockaddr *)&address, sizeof address)) {
-        fprintf(stderr, "load: no server on port %lld: %s\n", (long long)config()->listen_port,
-                strerror(errno));
-        exit(2);
-    }
-    setsockopt(shopper->socket, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    fcntl(shopper->socket, F_SETFL, O_NONBLOCK);
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = shopper};
-    CHECK(epoll_ctl(epoll, EPOLL_CTL_ADD, shopper->socket, &event) == 0);
 }
 
 static void parse(int argc, char **argv)
 {
-    static const struct argument table[] = {{"shoppers", &options.shoppers, 1, SHOPPERS_MAX, NULL},
+    static const struct argument table[] = {{"shoppers", &options.shoppers, 1, CLIENTS_MAX, NULL},
                                             {"seconds", &options.seconds, 1, 600, NULL},
                                             {"lines", &options.lines, 1, LINES_MAX, NULL},
                                             {"skus", &options.skus, 1, SKUS_MAX, NULL},
                                             {"points", &options.points, 0, SPENT_MAX, NULL},
+                                            {"rate", &options.rate, 0, RATE_MAX, NULL},
+                                            {"deadline-ms", &options.deadline_ms, 1, 60000, NULL},
                                             {"server", &options.server, 0, INT32_MAX, NULL}};
     arguments_read(table, sizeof table / sizeof table[0], argc, argv);
 }
 
 static void report(const struct sample *before, const struct sample *after, int64_t in_database)
 {
+    double seconds = (double)(after->at_us - before->at_us) / 1e6;
     printf("{\"shoppers\":%lld,\"skus\":%lld,\"points\":%lld,", (long long)options.shoppers,
            (long long)options.skus, (long long)options.points);
     sample_print(before, after, placed);
-    printf(",\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"acknowledged\":%lld,\"in_database\":%lld,\"server_mb\":%.1f,"
-           "\"statuses\":{",
+    printf(",\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"worst_ms\":%.1f,\"good_per_s\":%.1f,\"offered_per_s\":%.1f,"
+           "\"given_"
+           "up\":%lld,\"acknowledged\":%lld,\"in_database\":%lld,\"server_mb\":%.1f,\"statuses\":{",
            (double)histogram_quantile_us(&latencies, 0.5) / 1e3,
-           (double)histogram_quantile_us(&latencies, 0.99) / 1e3, (long long)acknowledged,
+           (double)histogram_quantile_us(&latencies, 0.99) / 1e3, (double)worst_us / 1e3,
+           (double)good / seconds, (double)offered / seconds, (long long)given_up, (long long)acknowledged,
            (long long)in_database,
            options.server ? (double)process_memory_bytes((pid_t)options.server) / 1048576 : 0.0);
     for (int i = 0, any = 0; i < 600; i++)
@@ -277,50 +235,60 @@ static bool prepare(struct pg *db, struct arena *arena, struct error *error)
         return false;
     }
     shoppers = calloc((size_t)options.shoppers, sizeof *shoppers);
-    CHECK(shoppers);
-    for (int i = 0; i < options.shoppers; i++) {
+    late_ring = calloc(RATE_MAX, sizeof *late_ring);
+    CHECK(shoppers && late_ring);
+    for (int64_t i = 0; i < options.shoppers; i++) {
         struct principal principal = {.role = ROLE_CUSTOMER,
                                       .user_id = customers.items[(size_t)i % customers.count].user_id,
                                       .session_id = session_id_new()};
         shoppers[i].token = token_service_issue(arena, &principal);
-        randombytes_buf(&shoppers[i].random, sizeof shoppers[i].random);
-        shoppers[i].random |= 1;
     }
+    randombytes_buf(&random_state, sizeof random_state);
+    random_state |= 1;
     return true;
+}
+
+static void begin(void)
+{
+    clients = clients_connect((size_t)options.shoppers, answered);
+    next_arrival_us = clock_monotonic_us();
+    for (size_t i = 0; i < (size_t)options.shoppers; i++) {
+        if (options.rate)
+            shopper_is_free(i);
+        else
+            send_order(i, clock_monotonic_us());
+    }
 }
 
 int main(int argc, char **argv)
 {
     CHECK(sodium_init() >= 0);
-    signal(SIGPIPE, SIG_IGN);
     parse(argc, argv);
     struct error error = {.code = ERR_OK};
     struct arena *arena = arena_new();
-    bool good = config_load(&error) == ERR_OK;
+    bool configured = config_load(&error) == ERR_OK;
     struct pg *db = pg_new(config()->database_url, "bench", NULL);
-    if (!good || !prepare(db, arena, &error)) {
+    if (!configured || !prepare(db, arena, &error)) {
         fprintf(stderr, "load: %s\n", error.detail);
         return 2;
     }
     int64_t already = count_orders(db, arena);
-    epoll = epoll_create1(0);
-    for (int i = 0; i < options.shoppers; i++)
-        connect_shopper(&shoppers[i]);
-    for (int i = 0; i < options.shoppers; i++)
-        send_next(&shoppers[i]);
     struct sample before, after;
-    serve_events(clock_monotonic_us() + 1000000); /* plans, caches, tokens */
+    begin();
+    run_for(WARM_UP_US);
     CHECK(sample_take(db, (pid_t)options.server, &before) == ERR_OK);
     counting = true;
-    serve_events(clock_monotonic_us() + (int64_t)options.seconds * 1000000);
+    run_for(options.seconds * 1000000);
     counting = false;
     CHECK(sample_take(db, (pid_t)options.server, &after) == ERR_OK);
     sending = false;
-    serve_events(clock_monotonic_us() + DRAIN_US);
+    run_for(DRAIN_US);
     report(&before, &after, count_orders(db, arena) - already);
     token_service_stop();
     pg_free(db);
     arena_free(arena);
+    clients_free(clients);
     free(shoppers);
+    free(late_ring);
     return 0;
 }

@@ -8,6 +8,7 @@
  *
  * It stands in the server's configuration, as bench/load does. */
 #include "arguments.h"
+#include "client.h"
 #include "measure.h"
 
 #include "base/check.h"
@@ -16,30 +17,12 @@
 #include "bench_sql.h"
 #include "shop/accounts/accounts_token.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/tcp.h>
-#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
-#include <unistd.h>
 
 #define BUYERS_MAX 200000
-#define CONNECTIONS_MAX 4096
-#define REQUEST_MAX 2048
-#define ANSWER_MAX 16384
 #define WAIT_MAX_US 120000000
-
-struct connection {
-    int socket;
-    int64_t sent_us;
-    char request[REQUEST_MAX], answer[ANSWER_MAX];
-    size_t request_len, written, answer_len;
-    bool waiting;
-};
 
 static struct {
     const char *sale, *get;
@@ -47,9 +30,9 @@ static struct {
 } options = {.buyers = 50000, .connections = 512};
 
 static struct str *tokens;
-static struct connection *connections;
+static struct client *clients;
+static int64_t *sent_us; /* of each connection */
 static struct histogram latencies;
-static int epoll, open_requests;
 static int64_t asked, statuses[600], sold_out, first_us, last_sale_us;
 
 static const char body[] =
@@ -62,7 +45,7 @@ static bool more(void)
                            : asked < options.buyers;
 }
 
-static void make_request(struct connection *c)
+static size_t make_request(struct client *c)
 {
     int written;
     if (options.get) {
@@ -80,69 +63,27 @@ static void make_request(struct connection *c)
                      (unsigned long long)key[1], sizeof body - 1, body);
     }
     CHECK(written > 0 && (size_t)written < sizeof c->request);
-    c->request_len = (size_t)written;
-    c->written = c->answer_len = 0;
+    return (size_t)written;
 }
 
-static void lost(struct connection *c)
+static void send_next(struct client *c)
 {
-    fprintf(stderr, "rush: the server closed a connection: %s\n", strerror(errno));
-    close(c->socket);
-    c->socket = -1;
-    open_requests -= c->waiting;
-    c->waiting = false;
-    statuses[0]++;
-}
-
-static void write_some(struct connection *c)
-{
-    while (c->written < c->request_len) {
-        ssize_t n = write(c->socket, c->request + c->written, c->request_len - c->written);
-        if (n < 0 && errno == EAGAIN)
-            return; /* EPOLLOUT is edge-triggered: it comes when there is room */
-        if (n <= 0) {
-            lost(c);
-            return;
-        }
-        c->written += (size_t)n;
-    }
-}
-
-static void send_next(struct connection *c)
-{
-    make_request(c);
+    size_t len = make_request(c);
     asked++;
-    c->sent_us = clock_monotonic_us();
-    c->waiting = true;
-    open_requests++;
-    write_some(c);
+    sent_us[c - clients] = clock_monotonic_us();
+    client_send(c, len);
 }
 
-static bool whole(const struct connection *c)
+static void answered(struct client *c, int status)
 {
-    const char *end = memmem(c->answer, c->answer_len, "\r\n\r\n", 4);
-    if (!end)
-        return false;
-    size_t head = (size_t)(end - c->answer) + 4;
-    const char *field = memmem(c->answer, head, "\r\nContent-Length: ", 18);
-    CHECK(field);
-    size_t all = head + strtoul(field + 18, NULL, 10);
-    CHECK(all <= ANSWER_MAX);
-    return c->answer_len >= all;
-}
-
-static void answered(struct connection *c)
-{
-    int status = atoi(c->answer + 9);
     int64_t now_us = clock_monotonic_us();
-    CHECK(status >= 100 && status < 600);
-    open_requests--;
-    c->waiting = false;
     statuses[status]++;
-    histogram_add(&latencies, now_us - c->sent_us);
+    if (status == 0)
+        return;
+    histogram_add(&latencies, now_us - sent_us[c - clients]);
     if (status == 201)
         last_sale_us = now_us;
-    else if (memmem(c->answer, c->answer_len, "\"sale_sold_out\"", 15))
+    else if (client_answer_has(c, STR("\"sale_sold_out\"")))
         sold_out++;
     else if (status != 200 && statuses[status] < 3)
         fprintf(stderr, "rush: %.*s\n", (int)c->answer_len, c->answer);
@@ -150,63 +91,12 @@ static void answered(struct connection *c)
         send_next(c);
 }
 
-static void read_some(struct connection *c)
-{
-    for (;;) {
-        ssize_t n = read(c->socket, c->answer + c->answer_len, ANSWER_MAX - c->answer_len);
-        if (n < 0 && errno == EAGAIN)
-            return;
-        if (n <= 0) {
-            lost(c);
-            return;
-        }
-        c->answer_len += (size_t)n;
-        if (whole(c)) {
-            answered(c);
-            return; /* nothing is pipelined: what comes next is a new edge */
-        }
-    }
-}
-
-static void serve_events(void)
-{
-    struct epoll_event events[256];
-    while (open_requests > 0 && clock_monotonic_us() - first_us < WAIT_MAX_US) {
-        int count = epoll_wait(epoll, events, 256, 1000);
-        for (int i = 0; i < count; i++) {
-            struct connection *c = events[i].data.ptr;
-            if (events[i].events & EPOLLOUT && c->socket >= 0)
-                write_some(c);
-            if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR) && c->socket >= 0 && c->waiting)
-                read_some(c);
-        }
-    }
-}
-
-static void connect_one(struct connection *c)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)config()->listen_port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int yes = 1;
-    c->socket = socket(AF_INET, SOCK_STREAM, 0);
-    if (c->socket < 0 || connect(c->socket, (struct sockaddr *)&address, sizeof address)) {
-        fprintf(stderr, "rush: no server on port %lld: %s\n", (long long)config()->listen_port,
-                strerror(errno));
-        exit(2);
-    }
-    setsockopt(c->socket, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    fcntl(c->socket, F_SETFL, O_NONBLOCK);
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = c};
-    CHECK(epoll_ctl(epoll, EPOLL_CTL_ADD, c->socket, &event) == 0);
-}
-
 static void parse(int argc, char **argv)
 {
     static const struct argument table[] = {{"sale", .text = &options.sale},
                                             {"get", .text = &options.get},
                                             {"buyers", &options.buyers, 1, BUYERS_MAX, NULL},
-                                            {"connections", &options.connections, 1, CONNECTIONS_MAX, NULL},
+                                            {"connections", &options.connections, 1, CLIENTS_MAX, NULL},
                                             {"seconds", &options.seconds, 0, 600, NULL}};
     arguments_read(table, sizeof table / sizeof table[0], argc, argv);
     CHECK(options.sale || (options.get && options.seconds));
@@ -234,7 +124,6 @@ static void prepare(struct pg *db, struct arena *arena)
 int main(int argc, char **argv)
 {
     CHECK(sodium_init() >= 0);
-    signal(SIGPIPE, SIG_IGN);
     parse(argc, argv);
     struct error error = {.code = ERR_OK};
     if (config_load(&error)) {
@@ -244,15 +133,14 @@ int main(int argc, char **argv)
     struct arena *arena = arena_new();
     struct pg *db = pg_new(config()->database_url, "bench", NULL);
     prepare(db, arena);
-    epoll = epoll_create1(0);
-    connections = calloc((size_t)options.connections, sizeof *connections);
-    CHECK(connections);
-    for (int i = 0; i < options.connections; i++)
-        connect_one(&connections[i]);
+    clients = clients_connect((size_t)options.connections, answered);
+    sent_us = calloc((size_t)options.connections, sizeof *sent_us);
+    CHECK(sent_us);
     first_us = clock_monotonic_us();
     for (int i = 0; i < options.connections && more(); i++)
-        send_next(&connections[i]);
-    serve_events();
+        send_next(&clients[i]);
+    while (clients_waiting() > 0 && clock_monotonic_us() - first_us < WAIT_MAX_US)
+        clients_turn(1000000);
     double took_s = (double)(clock_monotonic_us() - first_us) / 1e6;
     printf("{\"asked\":%lld,\"seconds\":%.3f,\"per_s\":%.0f,\"bought\":%lld,\"sold_out\":%lld,\"last_sale_"
            "s\":%.3f,"
@@ -265,7 +153,8 @@ int main(int argc, char **argv)
     token_service_stop();
     pg_free(db);
     arena_free(arena);
-    free(connections);
+    clients_free(clients);
+    free(sent_us);
     free(tokens);
     return 0;
 }

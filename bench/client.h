@@ -1,0 +1,36 @@
+/* Connections of the benchmarks' programs: HTTP/1.1 to the server of the configuration over loopback, with
+ * one request in flight on each. epoll, one thread, one set in a process. */
+#ifndef CATHAY_BENCH_CLIENT_H
+#define CATHAY_BENCH_CLIENT_H
+
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CLIENTS_MAX 4096
+#define CLIENT_REQUEST_MAX 8192
+#define CLIENT_ANSWER_MAX 32768
+
+struct client {
+    int socket; /* -1: the server has closed it */
+    bool waiting;
+    char request[CLIENT_REQUEST_MAX], answer[CLIENT_ANSWER_MAX];
+    size_t request_len, written, answer_len;
+};
+
+/* Status 0: the connection was lost. It may send the next request. */
+typedef void client_answered_fn(struct client *client, int status);
+
+/* Ends the process with status 2 where nothing listens. */
+struct client *clients_connect(size_t count, client_answered_fn *answered);
+void clients_free(struct client *clients);
+/* Sends the first `len` bytes of client->request. */
+void client_send(struct client *client, size_t len);
+/* Handles what arrives within wait_us; returns after the first events. */
+void clients_turn(int64_t wait_us);
+/* Requests in flight. */
+size_t clients_waiting(void);
+bool client_answer_has(const struct client *client, struct str text);
+
+#endif
