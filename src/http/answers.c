@@ -1,5 +1,7 @@
-/* The cache of encoded answers as the phases see it: keys, conditions, and who computes. Routes with x-cache
- * that anybody may call are always answered as to a stranger, so that no answer depends on who asked first.
+/* The cache of encoded answers as the phases see it: keys, conditions, and who computes. A route with x-cache
+ * that anybody may call is public: it is always answered as to a stranger, so that no answer depends on who
+ * asked first. One that needs a sign-in is private: it is looked up only when it is known who asks, and whose
+ * it is is a part of its key.
  */
 #include "api.h"
 #include "base/check.h"
@@ -14,11 +16,27 @@
 
 #define QUERY_PAIRS_MAX 32
 
-bool route_is_cached(const struct http_exchange *x)
+static bool asks_past_caches(const struct http_exchange *x)
+{
+    struct str wishes = request_header(&x->req, STR("Cache-Control"));
+    while (wishes.ptr)
+        if (str_equal_ignoring_case(str_trim(str_split(&wishes, ',')), STR("no-cache")))
+            return true;
+    return false;
+}
+
+enum answer_scope answer_scope(const struct http_exchange *x)
 {
     const struct api_route *route = x->req.route;
-    return x->server->cache && route && route->cache_tags && route->roles & 1u << ROLE_ANONYMOUS &&
-           route->run != API_RUN_ASYNC && !head_has_body(&x->head);
+    if (!x->server->cache || !route || !route->cache_tags || route->run == API_RUN_ASYNC ||
+        head_has_body(&x->head))
+        return ANSWER_UNCACHED;
+    if (route->roles & 1u << ROLE_ANONYMOUS)
+        return ANSWER_PUBLIC;
+    /* A customer who wants to see what she did a moment ago may ask past the cache; what that costs is hers.
+     */
+    bool known = !uuid_is_zero(x->req.principal.user_id.uuid);
+    return known && !asks_past_caches(x) ? ANSWER_PRIVATE : ANSWER_UNCACHED;
 }
 
 static bool is_chinese(struct str tag)
@@ -72,11 +90,14 @@ static int pair_compare(const void *a, const void *b)
     return order ? order : (x->len > y->len) - (x->len < y->len);
 }
 
-/* Path, language, and the query's pairs in order. Length 0: not to be cached. */
+#define OWNER_BYTES 33
+
+/* Path, language, the query's pairs in order, and whose it is. Length 0: not to be cached. The owner stands
+ * at the end, at a fixed length, so that no path or query can be taken for somebody else's key. */
 static size_t key_of(const struct http_exchange *x, char key[CACHE_KEY_MAX])
 {
     struct str query = x->req.query, path = x->req.path;
-    if (path.len + query.len + QUERY_PAIRS_MAX + 4 > CACHE_KEY_MAX)
+    if (path.len + query.len + QUERY_PAIRS_MAX + 4 + OWNER_BYTES > CACHE_KEY_MAX)
         return 0;
     memcpy(key, path.ptr, path.len);
     size_t len = path.len;
@@ -98,6 +119,11 @@ static size_t key_of(const struct http_exchange *x, char key[CACHE_KEY_MAX])
         key[len++] = i ? '&' : '?';
         memcpy(key + len, pairs[i].ptr, pairs[i].len);
         len += pairs[i].len;
+    }
+    if (answer_scope(x) == ANSWER_PRIVATE) {
+        key[len++] = '#';
+        uuid_hex(x->req.principal.user_id.uuid, key + len);
+        len += OWNER_BYTES - 1;
     }
     return len;
 }
@@ -208,6 +234,7 @@ static struct str etag_of(struct http_exchange *x)
 
 #define SHARED_VERSION "v1" /* of what an entry holds: a server of another version does not read it */
 #define SHARED_KEY_MAX 160
+#define SHARED_VALUE_MAX ((size_t)256 * 1024) /* larger answers stay in the process */
 
 static struct {
     struct metric *hits, *misses, *kept, *refused;
@@ -233,17 +260,32 @@ static bool is_plain(struct str text)
     return text.len > 0 && text.len <= 64;
 }
 
-/* "product:prd_…:en:v1" for one thing asked for plainly; else "answer:", operation and a hash. Strangers
- * choose what is hashed, so the hash is one for which nobody finds two that are the same. */
+/* The one thing that is asked for plainly: the path's parameter; of a private route without one, the
+ * customer.
+ */
+static struct str plain_thing(const struct http_exchange *x, char id[ID_TEXT_MAX])
+{
+    bool private = answer_scope(x) == ANSWER_PRIVATE;
+    if (x->req.query.len > 0 || x->match.param_count != (private ? 0 : 1))
+        return STR_NONE;
+    if (private)
+        return (struct str){id, user_id_text(x->req.principal.user_id, id)};
+    return is_plain(x->match.params[0]) ? x->match.params[0] : STR_NONE;
+}
+
+/* "product:prd_…:en:v1", "balance:usr_…:en:v1" for one thing asked for plainly; else "answer:", operation and
+ * a hash. Strangers choose what is hashed, so the hash is one for which nobody finds two that are the same.
+ */
 static struct str shared_key_of(const struct http_exchange *x, char text[SHARED_KEY_MAX])
 {
-    char key[CACHE_KEY_MAX], hex[33];
-    size_t len = key_of(x, key);
+    char key[CACHE_KEY_MAX], hex[33], id[ID_TEXT_MAX];
+    struct str thing = plain_thing(x, id);
     int out;
-    if (x->match.param_count == 1 && x->req.query.len == 0 && is_plain(x->match.params[0])) {
+    if (thing.ptr) {
         out = snprintf(text, SHARED_KEY_MAX, "%s:%.*s:%.*s:" SHARED_VERSION, x->req.route->cache_tags[0],
-                       STR_ARG(x->match.params[0]), STR_ARG(request_language(&x->req)));
+                       STR_ARG(thing), STR_ARG(request_language(&x->req)));
     } else {
+        size_t len = key_of(x, key);
         unsigned char hash[16];
         crypto_generichash(hash, sizeof hash, (const unsigned char *)key, len, NULL, 0);
         sodium_bin2hex(hex, sizeof hex, hash, sizeof hash);
@@ -354,7 +396,7 @@ bool answers_shared(struct http_exchange *x)
 
 static void shared_store(struct http_exchange *x, const struct cache_tag *tags, size_t tag_count)
 {
-    if (!x->shared_cache || !x->shared_stamp || x->cached->bytes > CACHE_VALUE_MAX)
+    if (!x->shared_cache || !x->shared_stamp || x->cached->bytes > SHARED_VALUE_MAX)
         return;
     char key[SHARED_KEY_MAX];
     struct shared_cache_tag shared[CACHE_TAGS_MAX];

@@ -1,9 +1,10 @@
-/* Stamps. The cache counts invalidations. A table of STAMPS slots holds, for the hash of each (kind, id), the
- * number of the last invalidation that touched it. A computation remembers the count at its beginning, before
- * it reads the database; its value is good as long as no slot of its tags holds a greater number. So nothing
- * has to be searched when something is invalidated, and a value that was computed from older data fails the
- * test whenever it arrives. Two tags that share a slot cost a needless computation now and then, never a
- * wrong answer.
+/* Stamps. The cache counts invalidations. A table of THINGS slots for each kind holds, for the hash of each
+ * id, the number of the last invalidation that touched it. A computation remembers the count at its
+ * beginning, before it reads the database; its value is good as long as no slot of its tags holds a greater
+ * number. So nothing has to be searched when something is invalidated, and a value that was computed from
+ * older data fails the test whenever it arrives. Two ids that share a slot cost a needless computation now
+ * and then, never a wrong answer. Each kind has a table of its own because some change thousands of times a
+ * second (balances), and would soon have touched every slot of the others.
  *
  * Eviction is second chance: a hit only sets a mark, and what is evicted is the oldest entry without one. */
 #include "http/cache.h"
@@ -15,7 +16,12 @@
 #include <xxhash.h>
 
 #define SHARDS 16
-#define STAMPS 65536
+#define THINGS 65536          /* slots of a kind; behind them: */
+#define SLOT_ANY THINGS       /* any change of the kind */
+#define SLOT_ALL (THINGS + 1) /* all of the kind at once */
+#define SLOTS_PER_KIND (THINGS + 2)
+#define KINDS_MAX 16 /* the last table is shared by all kinds beyond */
+#define KIND_NAME_MAX 80
 #define SLOTS_MAX 20 /* of one entry: two per tag */
 
 struct entry {
@@ -49,11 +55,18 @@ struct shard {
     int64_t evictions;
 } __attribute__((aligned(64)));
 
+struct kind {
+    struct str name;
+    char text[KIND_NAME_MAX];
+    _Atomic uint64_t stamps[SLOTS_PER_KIND];
+};
+
 struct cache {
     size_t shard_entries_max, shard_bytes_max;
-    pthread_mutex_t invalidate_lock;
+    pthread_mutex_t invalidate_lock; /* also of adding a kind */
     _Atomic uint64_t sequence, floor;
-    _Atomic uint64_t stamps[STAMPS];
+    _Atomic size_t kind_count;
+    struct kind *kinds[KINDS_MAX]; /* by first use; never moved */
     struct shard shards[SHARDS];
 };
 
@@ -127,37 +140,53 @@ void cache_free(struct cache *cache)
         free(shard->buckets);
         pthread_mutex_destroy(&shard->lock);
     }
+    for (size_t i = 0; i < cache->kind_count; i++)
+        free(cache->kinds[i]);
     pthread_mutex_destroy(&cache->invalidate_lock);
     free(cache);
 }
 
 /* ---- stamps ---- */
 
-static uint32_t slot_of(struct str kind, char what, struct uuid id)
+static size_t kind_find(const struct cache *cache, struct str name)
 {
-    uint64_t seed = XXH3_64bits_withSeed(id.bytes, sizeof id.bytes, (uint64_t)(unsigned char)what);
-    return (uint32_t)(XXH3_64bits_withSeed(kind.ptr, kind.len, seed) % STAMPS);
+    size_t count = atomic_load_explicit(&cache->kind_count, memory_order_acquire), i = 0;
+    while (i < count && !str_equal(cache->kinds[i]->name, name))
+        i++;
+    return i;
 }
 
-static const struct uuid zero;
+/* With the lock held. */
+static size_t kind_add(struct cache *cache, struct str name)
+{
+    size_t at = kind_find(cache, name);
+    if (at < cache->kind_count)
+        return at;
+    if (at == KINDS_MAX)
+        return KINDS_MAX - 1;
+    struct kind *kind = calloc(1, sizeof *kind); /* zero pages until they are written */
+    CHECK(kind && name.len <= KIND_NAME_MAX);
+    memcpy(kind->text, name.ptr, name.len);
+    kind->name = (struct str){kind->text, name.len};
+    cache->kinds[at] = kind;
+    atomic_store_explicit(&cache->kind_count, at + 1, memory_order_release);
+    return at;
+}
 
-/* Three slots stand for (kind, id): the thing, "any change of the kind", "all of the kind at once". */
-static uint32_t slot_thing(struct str kind, struct uuid id)
+static size_t kind_of(struct cache *cache, struct str name)
 {
-    return slot_of(kind, 't', id);
-}
-static uint32_t slot_any(struct str kind)
-{
-    return slot_of(kind, 'a', zero);
-}
-static uint32_t slot_all(struct str kind)
-{
-    return slot_of(kind, '*', zero);
+    size_t at = kind_find(cache, name);
+    if (at < atomic_load_explicit(&cache->kind_count, memory_order_acquire))
+        return at;
+    pthread_mutex_lock(&cache->invalidate_lock);
+    at = kind_add(cache, name);
+    pthread_mutex_unlock(&cache->invalidate_lock);
+    return at;
 }
 
-static void stamp_write(struct cache *cache, uint32_t slot, uint64_t stamp)
+static uint32_t slot_thing(struct uuid id)
 {
-    atomic_store_explicit(&cache->stamps[slot], stamp, memory_order_release);
+    return (uint32_t)(XXH3_64bits(id.bytes, sizeof id.bytes) % THINGS);
 }
 
 void cache_invalidate(struct cache *cache, struct str kind, struct uuid id)
@@ -167,11 +196,10 @@ void cache_invalidate(struct cache *cache, struct str kind, struct uuid id)
     if (kind.len == 0) {
         atomic_store_explicit(&cache->floor, stamp, memory_order_release);
     } else {
-        stamp_write(cache, slot_any(kind), stamp);
-        if (uuid_is_zero(id))
-            stamp_write(cache, slot_all(kind), stamp);
-        else
-            stamp_write(cache, slot_thing(kind, id), stamp);
+        _Atomic uint64_t *stamps = cache->kinds[kind_add(cache, kind)]->stamps;
+        uint32_t slot = uuid_is_zero(id) ? SLOT_ALL : slot_thing(id);
+        atomic_store_explicit(&stamps[SLOT_ANY], stamp, memory_order_release);
+        atomic_store_explicit(&stamps[slot], stamp, memory_order_release);
     }
     pthread_mutex_unlock(&cache->invalidate_lock);
 }
@@ -180,25 +208,28 @@ static bool stamps_fit(const struct cache *cache, uint64_t stamp, const uint32_t
 {
     if (atomic_load_explicit(&cache->floor, memory_order_acquire) > stamp)
         return false;
-    for (size_t i = 0; i < count; i++)
-        if (atomic_load_explicit(&cache->stamps[slots[i]], memory_order_acquire) > stamp)
+    for (size_t i = 0; i < count; i++) {
+        const struct kind *kind = cache->kinds[slots[i] / SLOTS_PER_KIND];
+        if (atomic_load_explicit(&kind->stamps[slots[i] % SLOTS_PER_KIND], memory_order_acquire) > stamp)
             return false;
+    }
     return true;
 }
 
-static size_t slots_of(const struct cache_tag *tags, size_t tag_count, uint32_t slots[SLOTS_MAX])
+static size_t slots_of(struct cache *cache, const struct cache_tag *tags, size_t tag_count,
+                       uint32_t slots[SLOTS_MAX])
 {
     size_t count = 0;
     CHECK(2 * tag_count <= SLOTS_MAX);
     for (size_t i = 0; i < tag_count; i++) {
+        uint32_t first = (uint32_t)kind_of(cache, tags[i].kind) * SLOTS_PER_KIND;
         bool any = uuid_is_zero(tags[i].id);
-        slots[count++] = any ? slot_any(tags[i].kind) : slot_thing(tags[i].kind, tags[i].id);
-        uint32_t all = slot_all(tags[i].kind);
-        bool known = any;
+        slots[count++] = first + (any ? SLOT_ANY : slot_thing(tags[i].id));
+        bool known = any; /* SLOT_ANY moves with SLOT_ALL */
         for (size_t k = 0; k < count && !known; k++)
-            known = slots[k] == all;
+            known = slots[k] == first + SLOT_ALL;
         if (!known)
-            slots[count++] = all;
+            slots[count++] = first + SLOT_ALL;
     }
     return count;
 }
@@ -364,7 +395,7 @@ void cache_fill_done(struct cache_fill *fill, struct cached *value, const struct
     pthread_mutex_lock(&shard->lock);
     CHECK(entry->fill == fill && !entry->value);
     entry->fill = NULL;
-    entry->slot_count = (uint8_t)slots_of(tags, tag_count, entry->slots);
+    entry->slot_count = (uint8_t)slots_of(cache, tags, tag_count, entry->slots);
     bool fits = stamps_fit(cache, fill->stamp, entry->slots, entry->slot_count);
     if (fits && value->bytes <= CACHE_VALUE_MAX) {
         entry->value = reference(value);

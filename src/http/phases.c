@@ -72,7 +72,7 @@ static enum error_code phase_authenticate(struct http_exchange *x)
 {
     struct request *req = &x->req;
     req->phase = PHASE_AUTHENTICATE;
-    if (!x->server->options.authenticate || route_is_cached(x))
+    if (!x->server->options.authenticate || answer_scope(x) == ANSWER_PUBLIC)
         return ERR_OK;
     return x->server->options.authenticate(req, bearer_of(x), &req->principal);
 }
@@ -181,7 +181,7 @@ enum phase_result phases_head(struct http_exchange *x)
     enum phase_result result = phase_route(x);
     if (result != PHASES_CONTINUE)
         return result;
-    if (route_is_cached(x) && answers_peek(x))
+    if (answer_scope(x) == ANSWER_PUBLIC && answers_peek(x))
         return PHASES_ANSWERED;
     set_client_address(x);
     if (!req->route)
@@ -191,6 +191,8 @@ enum phase_result phases_head(struct http_exchange *x)
         code = phase_authorize(x);
     if (!code)
         code = phase_rate_limit(x);
+    if (!code && answer_scope(x) == ANSWER_PRIVATE && answers_peek(x))
+        return PHASES_ANSWERED;
     if (!code)
         code = check_body(x);
     return code ? refused(x, code) : PHASES_CONTINUE;
@@ -348,7 +350,7 @@ static void dispatch_cached(struct http_exchange *x)
 
 static void dispatch_route(struct http_exchange *x)
 {
-    if (route_is_cached(x))
+    if (answer_scope(x) != ANSWER_UNCACHED)
         dispatch_cached(x);
     else
         dispatch(x);

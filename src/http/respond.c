@@ -217,16 +217,6 @@ static void field(struct buf *out, const char *name, struct str value)
     BUF_LITERAL(out, "\r\n");
 }
 
-static void limit_fields(struct buf *out, const struct http_exchange *x)
-{
-    const struct limiter_verdict *limit = &x->limit;
-    if (!x->limited || !limit->policy)
-        return;
-    buf_printf(out, "RateLimit-Policy: \"%s\";q=%lld;w=%lld\r\nRateLimit: \"%s\";r=%lld;t=%lld\r\n",
-               limit->policy, (long long)limit->quota, (long long)limit->window_s, limit->policy,
-               (long long)limit->remaining, (long long)limit->reset_s);
-}
-
 void response_encode(struct http_exchange *x)
 {
     struct response *response = &x->req.response;
@@ -248,9 +238,10 @@ void response_encode(struct http_exchange *x)
         BUF_LITERAL(&out, "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n");
     if (!response_field(response, STR("Cache-Control")).ptr) {
         bool tagged = response_field(response, STR("ETag")).ptr != NULL;
-        bool shared = route_is_cached(x) && (response->status == 200 || unchanged);
-        buf_append(&out, shared   ? STR("Cache-Control: no-cache\r\nVary: Accept-Language\r\n")
-                         : tagged ? STR("Cache-Control: private, no-cache\r\n")
+        bool public = answer_scope(x) == ANSWER_PUBLIC && (response->status == 200 || unchanged);
+        buf_append(&out, public   ? STR("Cache-Control: no-cache\r\nVary: Accept-Language\r\n")
+                         : tagged ? STR("Cache-Control: private, no-cache\r\nVary: Authorization, "
+                                        "Accept-Language\r\n")
                                   : STR("Cache-Control: no-store\r\n"));
     }
     for (size_t i = 0; i < response->header_count; i++) {
@@ -259,8 +250,6 @@ void response_encode(struct http_exchange *x)
         buf_append(&out, response->headers[i].value);
         BUF_LITERAL(&out, "\r\n");
     }
-    if (!x->fill)
-        limit_fields(&out, x);
     CHECK(!out.overflow);
     x->out_head = arena_copy(x->req.arena, buf_str(&out));
     x->out_body = response->body;
@@ -274,9 +263,22 @@ static size_t put(char *to, size_t at, struct str text)
     return at + text.len;
 }
 
+static size_t limit_fields(const struct http_exchange *x, char *to)
+{
+    const struct limiter_verdict *limit = &x->limit;
+    if (!x->limited || !limit->policy)
+        return 0;
+    int len = snprintf(to, TAIL_BYTES,
+                       "RateLimit-Policy: \"%s\";q=%lld;w=%lld\r\nRateLimit: \"%s\";r=%lld;t=%lld\r\n",
+                       limit->policy, (long long)limit->quota, (long long)limit->window_s, limit->policy,
+                       (long long)limit->remaining, (long long)limit->reset_s);
+    CHECK(len > 0 && len < TAIL_BYTES);
+    return (size_t)len;
+}
+
 size_t response_tail(struct event_loop *loop, const struct http_exchange *x, bool close, char *to)
 {
-    size_t at = put(to, 0, STR("Date: "));
+    size_t at = put(to, limit_fields(x, to), STR("Date: "));
     at = put(to, at, (struct str){loop->date, 29});
     at = put(to, at, STR("\r\nX-Request-Id: "));
     at = put(to, at, x->req.request_id);

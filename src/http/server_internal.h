@@ -30,6 +30,7 @@
 #define SPARE_EXCHANGES_MAX 64                /* of a loop */
 #define DISCARD_BYTES_MAX                                                                                    \
     ((size_t)64 * 1024)      /* of a refused request's body, read so that the connection can go on */
+#define TAIL_BYTES 448       /* limits, date, request id of 128, connection */
 #define LINGER_MS 1000       /* for the peer to read a last answer before the socket is closed */
 #define LINGER_EXTRA_MAX 256 /* connections beyond the limit that are told 503 */
 #define TICK_MS 50
@@ -105,7 +106,7 @@ struct http_exchange {
     bool in_handler, stream_started, away, close_connection, hide_conditions;
     enum error_code early; /* refused at the head; told when the body has been read away */
     struct str out_head, out_body;
-    char tail[224]; /* last fields of the answer's head: date, request id, connection */
+    char tail[TAIL_BYTES]; /* last fields of the answer's head */
     char request_id[129];
     char traceparent[56];
     char address_text[48];
@@ -245,14 +246,16 @@ void phases_log(struct http_exchange *exchange, int status, int64_t bytes);
 
 /* respond.c */
 void response_encode(struct http_exchange *exchange);
-/* The fields that differ from answer to answer and the empty line, into exchange->tail or any place of 224
- * bytes. */
+/* The fields that differ from answer to answer and the empty line, into exchange->tail or any place of
+ * TAIL_BYTES. */
 size_t response_tail(struct event_loop *loop, const struct http_exchange *exchange, bool close, char *to);
 void problem_render(struct http_exchange *exchange, enum error_code code);
 const char *status_reason(int status);
 bool etag_listed(struct str if_none_match, struct str etag_with_quotes);
 
-/* answers.c: the cache of encoded answers. */
+/* answers.c: the cache of encoded answers. Of a private route the scope is known after authentication. */
+enum answer_scope { ANSWER_UNCACHED, ANSWER_PUBLIC, ANSWER_PRIVATE };
+enum answer_scope answer_scope(const struct http_exchange *exchange);
 bool answers_peek(struct http_exchange *exchange);
 enum answers_outcome { ANSWERS_HERE, ANSWERS_WAIT, ANSWERS_COMPUTE };
 enum answers_outcome answers_find(struct http_exchange *exchange);
@@ -261,7 +264,6 @@ void answers_store(struct http_exchange *exchange, enum error_code code);
 /* On a worker, before the handler: true when Redis has the answer; the exchange is then finished. */
 bool answers_shared(struct http_exchange *exchange);
 void answers_metrics(void);
-bool route_is_cached(const struct http_exchange *exchange);
 
 /* trace.c */
 void trace_begin(struct http_exchange *exchange);

@@ -1,6 +1,7 @@
 /* Stamps, as in the process' own cache. One hash in Redis, "cache:stamps", holds a count of invalidations
- * (`sequence`), the count at which everything was invalidated (`floor`), and for each of some slots, chosen
- * by hash from kind and id, the count at the last invalidation that touched it. Who computes a value asks for
+ * (`sequence`), the count at which everything was invalidated (`floor`), and for each of some slots of a
+ * kind, chosen by hash from the id, the count at the last invalidation that touched it ("product:4711"; any
+ * change of the kind "product:any", all of it at once "product:all"). Who computes a value asks for
  * the count first and stores the value with it; a value is good while neither the floor nor a slot of its
  * tags is greater. Both storing and finding check that in one script, so it does not matter what happens in
  * between. Two tags that share a slot cost a needless computation, never a wrong answer.
@@ -21,7 +22,7 @@
 
 #define STAMPS_KEY "cache:stamps"
 #define SLOTS 65536
-#define SLOT_TEXT_MAX 8
+#define SLOT_TEXT_MAX 88 /* a kind, a colon, a number */
 #define KEY_MAX 256
 
 #define SEED                                                                                                 \
@@ -35,7 +36,7 @@
 #define CHANGED                                                                                              \
     "local function changed(stamp, slots)\n"                                                                 \
     "  local names = {'floor'}\n"                                                                            \
-    "  for slot in string.gmatch(slots, '%d+') do names[#names + 1] = slot end\n"                            \
+    "  for slot in string.gmatch(slots, '%S+') do names[#names + 1] = slot end\n"                            \
     "  for i, at in ipairs(redis.call('HMGET', 'cache:stamps', unpack(names))) do\n"                         \
     "    if at and tonumber(at) > stamp or i == 1 and not at then return true end\n"                         \
     "  end\n"                                                                                                \
@@ -62,12 +63,17 @@ static struct redis_script store_script = {
                     "redis.call('PEXPIRE', KEYS[1], ARGV[4])\n"
                     "return 1\n"};
 
-/* KEYS: the stamps. ARGV: channel or nothing, message, names of what gets the new stamp. */
+/* KEYS: the stamps. ARGV: names of what gets the new stamp, channel or nothing, message. */
 static struct redis_script invalidate_script = {
     .text = SEED "if redis.call('HEXISTS', KEYS[1], 'sequence') == 0 then seed() end\n"
                  "local at = string.format('%.0f', redis.call('HINCRBY', KEYS[1], 'sequence', 1))\n"
-                 "for i = 3, #ARGV do redis.call('HSET', KEYS[1], ARGV[i], at) end\n"
-                 "if ARGV[1] ~= '' then redis.call('PUBLISH', ARGV[1], ARGV[2]) end\n"
+                 "local pairs = {}\n"
+                 "for slot in string.gmatch(ARGV[1], '%S+') do\n"
+                 "  pairs[#pairs + 1] = slot\n"
+                 "  pairs[#pairs + 1] = at\n"
+                 "end\n"
+                 "redis.call('HSET', KEYS[1], unpack(pairs))\n"
+                 "if ARGV[2] ~= '' then redis.call('PUBLISH', ARGV[2], ARGV[3]) end\n"
                  "return 1\n"};
 
 struct shared_cache {
@@ -92,17 +98,14 @@ void shared_cache_free(struct shared_cache *cache)
     free(cache);
 }
 
-/* Three slots stand for (kind, id): 't' the thing, 'a' any change of the kind, '*' all of the kind at once.
- * The text is the same in every process and version. */
-static struct str slot_name(struct str kind, char what, struct uuid id, char text[SLOT_TEXT_MAX])
+/* The text is the same in every process and version. */
+static struct str slot_thing(struct str kind, struct uuid id, char text[SLOT_TEXT_MAX])
 {
-    uint64_t seed = XXH3_64bits_withSeed(id.bytes, sizeof id.bytes, (uint64_t)(unsigned char)what);
-    unsigned slot = (unsigned)(XXH3_64bits_withSeed(kind.ptr, kind.len, seed) % SLOTS);
-    int len = snprintf(text, SLOT_TEXT_MAX, "%u", slot);
+    unsigned slot = (unsigned)(XXH3_64bits(id.bytes, sizeof id.bytes) % SLOTS);
+    int len = snprintf(text, SLOT_TEXT_MAX, "%.*s:%u", STR_ARG(kind), slot);
+    CHECK(len > 0 && len < SLOT_TEXT_MAX);
     return (struct str){text, (size_t)len};
 }
-
-static const struct uuid zero;
 
 static struct str entry_key(struct str key, char text[KEY_MAX])
 {
@@ -120,7 +123,7 @@ static bool be_current(struct shared_cache *cache)
     }
     int64_t epoch = redis_epoch(cache->redis);
     if (cache->missed || (cache->epoch && cache->epoch != epoch)) {
-        struct str args[] = {STR(STAMPS_KEY), STR(""), STR(""), STR("floor")};
+        struct str args[] = {STR(STAMPS_KEY), STR("floor"), STR(""), STR("")};
         redisReply *reply = redis_script_run(cache->redis, &invalidate_script, 1, 4, args);
         bool done = reply && reply->type == REDIS_REPLY_INTEGER;
         freeReplyObject(reply);
@@ -166,13 +169,12 @@ bool shared_cache_store(struct shared_cache *cache, struct str key, int64_t stam
     char text[KEY_MAX], slots[SHARED_CACHE_TAGS_MAX * 2 * SLOT_TEXT_MAX], name[SLOT_TEXT_MAX];
     size_t len = 0;
     for (size_t i = 0; i < tag_count; i++) {
-        bool any = uuid_is_zero(tags[i].id);
-        struct str slot = slot_name(tags[i].kind, any ? 'a' : 't', tags[i].id, name);
-        len += (size_t)snprintf(slots + len, sizeof slots - len, "%.*s ", STR_ARG(slot));
-        if (!any) {
-            slot = slot_name(tags[i].kind, '*', zero, name);
-            len += (size_t)snprintf(slots + len, sizeof slots - len, "%.*s ", STR_ARG(slot));
-        }
+        struct str kind = tags[i].kind;
+        if (uuid_is_zero(tags[i].id))
+            len += (size_t)snprintf(slots + len, sizeof slots - len, "%.*s:any ", STR_ARG(kind));
+        else
+            len += (size_t)snprintf(slots + len, sizeof slots - len, "%.*s %.*s:all ",
+                                    STR_ARG(slot_thing(kind, tags[i].id, name)), STR_ARG(kind));
         CHECK(len < sizeof slots);
     }
     char stamp_text[24], ttl_text[24];
@@ -189,20 +191,25 @@ bool shared_cache_store(struct shared_cache *cache, struct str key, int64_t stam
     return kept;
 }
 
-bool shared_cache_invalidate_queue(struct redis *redis, struct shared_cache_tag tag, const char *channel,
-                                   struct str message)
+bool shared_cache_invalidate_queue(struct redis *redis, struct str kind, const struct uuid *ids, size_t count,
+                                   const char *channel, struct str message)
 {
-    char any[SLOT_TEXT_MAX], one[SLOT_TEXT_MAX];
+    char slots[(SHARED_CACHE_IDS_MAX + 1) * SLOT_TEXT_MAX], name[SLOT_TEXT_MAX];
+    size_t len = 0;
+    CHECK(count <= SHARED_CACHE_IDS_MAX);
+    if (kind.len == 0)
+        len += (size_t)snprintf(slots, sizeof slots, "floor");
+    else
+        len += (size_t)snprintf(slots, sizeof slots, "%.*s:any", STR_ARG(kind));
+    if (kind.len > 0 && count == 0)
+        len += (size_t)snprintf(slots + len, sizeof slots - len, " %.*s:all", STR_ARG(kind));
+    for (size_t i = 0; i < count; i++)
+        len += (size_t)snprintf(slots + len, sizeof slots - len, " %.*s",
+                                STR_ARG(slot_thing(kind, ids[i], name)));
     /* By text: the answers of a queue are not looked at one by one, so nobody could send it again. */
-    struct str args[8] = {
-        STR("EVAL"), str_from(invalidate_script.text), STR("1"), STR(STAMPS_KEY), str_from(channel), message};
-    size_t count = 6;
-    if (tag.kind.len == 0) {
-        args[count++] = STR("floor");
-    } else {
-        args[count++] = slot_name(tag.kind, 'a', zero, any);
-        args[count++] = uuid_is_zero(tag.id) ? slot_name(tag.kind, '*', zero, one)
-                                             : slot_name(tag.kind, 't', tag.id, one);
-    }
-    return redis_queue(redis, count, args);
+    struct str args[] = {STR("EVAL"),  str_from(invalidate_script.text),
+                         STR("1"),     STR(STAMPS_KEY),
+                         {slots, len}, str_from(channel),
+                         message};
+    return redis_queue(redis, sizeof args / sizeof *args, args);
 }

@@ -32,9 +32,10 @@ enum shared_cache_outcome shared_cache_find(struct shared_cache *cache, struct s
 bool shared_cache_store(struct shared_cache *cache, struct str key, int64_t stamp, struct str value,
                         const struct shared_cache_tag *tags, size_t tag_count, int64_t ttl_ms);
 
-/* Invalidates and then publishes message on channel, as one step: who hears of it finds nothing old. Queued
- * like redis_queue(). An empty kind: everything; a zero id: all of the kind. */
-bool shared_cache_invalidate_queue(struct redis *redis, struct shared_cache_tag tag, const char *channel,
-                                   struct str message);
+/* Invalidates things of a kind and then publishes message on channel, as one step: who hears of it finds
+ * nothing old. Queued like redis_queue(). No ids: all of the kind; an empty kind: everything. */
+#define SHARED_CACHE_IDS_MAX 256
+bool shared_cache_invalidate_queue(struct redis *redis, struct str kind, const struct uuid *ids, size_t count,
+                                   const char *channel, struct str message);
 
 #endif

@@ -88,8 +88,7 @@ static bool holds(const char *key, const char *wanted)
 
 static void invalidate(struct str kind, struct uuid id)
 {
-    struct shared_cache_tag tag = {kind, id};
-    assert_true(shared_cache_invalidate_queue(redis, tag, "test", STR("x")));
+    assert_true(shared_cache_invalidate_queue(redis, kind, &id, uuid_is_zero(id) ? 0 : 1, "test", STR("x")));
     assert_true(redis_flush(redis));
 }
 

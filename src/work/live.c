@@ -161,8 +161,9 @@ static void take_message(struct str channel, struct str text)
             tell_news(id);
     } else {
         struct str kind = str_split(&text, ' ');
-        if (text.ptr && uuid_parse(text, &id))
-            tell_invalidation(kind, id);
+        while (text.ptr)
+            if (uuid_parse(str_split(&text, ' '), &id))
+                tell_invalidation(kind, id);
     }
 }
 
@@ -192,12 +193,14 @@ static void poll_outbox(bool first)
         tell_all();
     } else {
         for (size_t i = 0; i < rows.count; i++) {
-            if (was_seen(rows.items[i].id))
+            const struct live_recent_row *event = &rows.items[i];
+            if (was_seen(event->id))
                 continue;
-            const char *kind = work_event_invalidates(rows.items[i].type);
-            if (kind)
-                tell_invalidation(str_from(kind), rows.items[i].aggregate_id);
-            tell_news(rows.items[i].aggregate_id);
+            const char *kind = work_event_invalidates(event->type);
+            struct uuid_array things = work_event_things(live.arena, event->aggregate_id, event->payload);
+            for (size_t k = 0; kind && k < things.count; k++)
+                tell_invalidation(str_from(kind), things.items[k]);
+            tell_news(event->aggregate_id);
         }
     }
     for (size_t i = 0; i < rows.count; i++)

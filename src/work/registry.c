@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/log.h"
 
+#include <jansson.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -194,6 +195,23 @@ const char *work_event_invalidates(struct str type)
     ensure_built();
     const struct event_definition *event = find_event(type);
     return event ? event->invalidates : NULL;
+}
+
+struct uuid_array work_event_things(struct arena *arena, struct uuid aggregate_id, struct str payload)
+{
+    struct uuid *ids = ARENA_ARRAY(arena, struct uuid, 1 + payload.len / 32);
+    if (!uuid_is_zero(aggregate_id)) {
+        ids[0] = aggregate_id;
+        return (struct uuid_array){ids, 1};
+    }
+    size_t count = 0;
+    json_t *root = payload.ptr ? json_loadb(payload.ptr, payload.len, 0, NULL) : NULL, *one;
+    size_t i;
+    json_array_foreach(json_object_get(root, "ids"), i,
+                       one) if (json_is_string(one) &&
+                                uuid_parse(str_from(json_string_value(one)), &ids[count])) count++;
+    json_decref(root);
+    return (struct uuid_array){ids, count};
 }
 
 size_t work_schedules(const struct schedule_definition *const **out)

@@ -21,6 +21,8 @@ int work_timeout_s(const struct task_definition *task);
 size_t work_subscribers(struct str type, const struct task_definition *const **tasks);
 /* The cache kind that the event invalidates, or NULL. */
 const char *work_event_invalidates(struct str type);
+/* What the event is about: its aggregate; or, where that is zero, what its payload lists. In the arena. */
+struct uuid_array work_event_things(struct arena *arena, struct uuid aggregate_id, struct str payload);
 
 size_t work_schedules(const struct schedule_definition *const **schedules);
 bool work_is_schedule(struct str name);

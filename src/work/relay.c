@@ -1,9 +1,10 @@
 /* The relay: one thread that moves work from PostgreSQL towards the workers. Every relay_poll_ms it asks
  * whether anything is to be done; then
- *   1. events become tasks: some rows of the outbox are locked (other relays skip them), one task for each
- * subscription is inserted, the rows are marked, all in one transaction. Afterwards, and only then, Redis is
- * told: ids of the tasks, live news, invalidations. A crash in between loses hints, not tasks: the sweeper
- * finds them.
+ *   1. events become tasks: some rows of the outbox are locked (other relays skip them), Redis is told what
+ * is new (live news, invalidations), one task for each subscription is inserted, the rows are marked, all in
+ * one transaction. What the events tell of has been committed before, so it may be told before the mark; a
+ * crash in between makes another relay tell it again, and nothing stays untold. Ids of the tasks are pushed
+ * after the commit; a crash before that loses hints, not tasks: the sweeper finds them.
  *   2. tasks whose time has come (retries, delayed ones) are marked as pushed and pushed.
  * Once a second the sweeper pushes again what was pushed but not claimed while the stream is empty, that is
  * what Redis has lost, and takes back running tasks whose lease has ended.
@@ -22,6 +23,7 @@
 #include "work/stop.h"
 #include "work/stream.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Sequential scans are off because plans made while the tables were empty would outlive that. */
@@ -117,19 +119,6 @@ static enum error_code write_expansion(struct pg *db, const struct expansion *ex
     return inserted ? inserted : marked ? marked : ended;
 }
 
-static enum error_code expand(struct pg *db, void *context)
-{
-    struct expansion *expansion = context;
-    expansion->task_count = 0;
-    enum error_code code =
-        relay_take(db, expansion->relay->arena, (struct relay_take_args){BATCH_MAX}, &expansion->events);
-    if (code || expansion->events.count == 0)
-        return code;
-    int16_t *counts = ARENA_ARRAY(expansion->relay->arena, int16_t, expansion->events.count);
-    plan_tasks(expansion, counts);
-    return write_expansion(db, expansion, counts);
-}
-
 static bool flush_some(struct redis *redis, size_t *queued)
 {
     if (++*queued < FLUSH_EVERY)
@@ -144,34 +133,105 @@ static bool publish(struct redis *redis, const char *channel, struct str text)
     return redis_queue(redis, 3, args);
 }
 
-static bool publish_event(struct redis *redis, const struct relay_take_row *event, size_t *queued)
+/* One thing that a cache holds; a batch's are sorted, so that those of a kind share messages. */
+struct change {
+    const char *kind;
+    struct uuid id;
+};
+
+static int change_compare(const void *a, const void *b)
 {
-    char text[WORK_NAME_MAX + 34];
-    char hex[32];
-    uuid_hex(event->aggregate_id, hex);
-    if (!publish(redis, CHANNEL_LIVE, (struct str){hex, sizeof hex}) || !flush_some(redis, queued))
-        return false;
-    const char *kind = work_event_invalidates(event->type);
-    if (!kind)
-        return true;
-    int len = snprintf(text, sizeof text, "%.*s %.32s", WORK_NAME_MAX, kind, hex);
-    struct shared_cache_tag tag = {str_from(kind), event->aggregate_id};
-    return shared_cache_invalidate_queue(redis, tag, CHANNEL_INVALIDATE, (struct str){text, (size_t)len}) &&
-           flush_some(redis, queued);
+    const struct change *x = a, *y = b;
+    int order = strcmp(x->kind, y->kind);
+    return order ? order : uuid_compare(x->id, y->id);
 }
 
-/* Tells the workers first, then whoever watches. */
-static void tell_expansion(struct relay *relay, const struct expansion *expansion)
+static size_t changes_of(struct relay *relay, const struct relay_take_rows *events, struct change **changes)
+{
+    struct uuid_array *things = ARENA_ARRAY(relay->arena, struct uuid_array, events->count);
+    size_t most = 0, count = 0;
+    for (size_t i = 0; i < events->count; i++) {
+        const struct relay_take_row *event = &events->items[i];
+        if (work_event_invalidates(event->type))
+            things[i] = work_event_things(relay->arena, event->aggregate_id, event->payload);
+        else
+            things[i] = (struct uuid_array){NULL, 0};
+        most += things[i].count;
+    }
+    *changes = ARENA_ARRAY(relay->arena, struct change, most + 1);
+    for (size_t i = 0; i < events->count; i++)
+        for (size_t k = 0; k < things[i].count; k++)
+            (*changes)[count++] =
+                (struct change){work_event_invalidates(events->items[i].type), things[i].items[k]};
+    if (count > 1)
+        qsort(*changes, count, sizeof **changes, change_compare);
+    return count;
+}
+
+/* Some changes of one kind: one script call and one message, each thing once. Returns how many were taken. */
+static size_t publish_changes(struct redis *redis, const struct change *changes, size_t count, bool *told)
+{
+    char text[WORK_NAME_MAX + SHARED_CACHE_IDS_MAX * 33 + 1];
+    struct uuid ids[SHARED_CACHE_IDS_MAX];
+    size_t taken = 0, unique = 0, len = (size_t)snprintf(text, sizeof text, "%s", changes[0].kind);
+    for (; taken < count && unique < SHARED_CACHE_IDS_MAX; taken++) {
+        if (strcmp(changes[taken].kind, changes[0].kind) != 0)
+            break;
+        if (unique > 0 && uuid_equal(ids[unique - 1], changes[taken].id))
+            continue;
+        ids[unique++] = changes[taken].id;
+        text[len++] = ' ';
+        uuid_hex(changes[taken].id, text + len);
+        len += 32;
+    }
+    *told = shared_cache_invalidate_queue(redis, str_from(changes[0].kind), ids, unique, CHANNEL_INVALIDATE,
+                                          (struct str){text, len});
+    return taken;
+}
+
+/* Invalidations first: they are what somebody may be looking at. */
+static bool publish_events(struct relay *relay, const struct relay_take_rows *events)
+{
+    struct redis *redis = relay->redis;
+    struct change *changes;
+    size_t queued = 0, count = changes_of(relay, events, &changes);
+    bool told = true;
+    for (size_t at = 0; at < count && told;) {
+        at += publish_changes(redis, changes + at, count - at, &told);
+        told = told && flush_some(redis, &queued);
+    }
+    for (size_t i = 0; i < events->count && told; i++) {
+        char hex[32];
+        uuid_hex(events->items[i].aggregate_id, hex);
+        if (!uuid_is_zero(events->items[i].aggregate_id))
+            told = publish(redis, CHANNEL_LIVE, (struct str){hex, sizeof hex}) && flush_some(redis, &queued);
+    }
+    return told && redis_flush(redis);
+}
+
+static bool push_tasks(struct relay *relay, const struct expansion *expansion)
 {
     size_t queued = 0;
     bool told = true;
     for (size_t i = 0; i < expansion->task_count && told; i++)
         told = stream_push(relay->redis, expansion->ids[i], (enum task_priority)expansion->priorities[i]) &&
                flush_some(relay->redis, &queued);
-    for (size_t i = 0; i < expansion->events.count && told; i++)
-        told = publish_event(relay->redis, &expansion->events.items[i], &queued);
-    if (!told || !redis_flush(relay->redis))
-        relay->missed = true;
+    return told && redis_flush(relay->redis);
+}
+
+static enum error_code expand(struct pg *db, void *context)
+{
+    struct expansion *expansion = context;
+    expansion->task_count = 0;
+    enum error_code code =
+        relay_take(db, expansion->relay->arena, (struct relay_take_args){BATCH_MAX}, &expansion->events);
+    if (code || expansion->events.count == 0)
+        return code;
+    if (!publish_events(expansion->relay, &expansion->events))
+        expansion->relay->missed = true;
+    int16_t *counts = ARENA_ARRAY(expansion->relay->arena, int16_t, expansion->events.count);
+    plan_tasks(expansion, counts);
+    return write_expansion(db, expansion, counts);
 }
 
 /* After a time without Redis: everybody may have missed something. */
@@ -179,9 +239,8 @@ static void tell_missed(struct relay *relay)
 {
     if (!relay->missed || !redis_connected(relay->redis))
         return;
-    static const struct shared_cache_tag everything;
     bool told = publish(relay->redis, CHANNEL_LIVE, STR("*")) &&
-                shared_cache_invalidate_queue(relay->redis, everything, CHANNEL_INVALIDATE, STR("*"));
+                shared_cache_invalidate_queue(relay->redis, STR(""), NULL, 0, CHANNEL_INVALIDATE, STR("*"));
     relay->missed = !(told && redis_flush(relay->redis));
 }
 
@@ -195,8 +254,8 @@ static enum error_code expand_events(struct relay *relay)
             return code;
         count = expansion.events.count;
         metric_add(relay->expanded, (int64_t)count);
-        if (count > 0)
-            tell_expansion(relay, &expansion);
+        if (expansion.task_count > 0 && !push_tasks(relay, &expansion))
+            relay->missed = true;
         arena_reset(relay->arena);
     }
     relay->more = count == BATCH_MAX;

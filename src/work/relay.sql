@@ -4,9 +4,11 @@
 SELECT EXISTS (SELECT 1 FROM outbox WHERE expanded_at IS NULL) AS events,
        EXISTS (SELECT 1 FROM task WHERE state = 'ready' AND pushed_at IS NULL AND due_at <= now()) AS tasks;
 
+-- The payload is wanted of events about many things.
 -- name: relay_take(batch int4) :many
--- returns: id event_id, type text, aggregate_id uuid
-SELECT id, type, aggregate_id FROM outbox
+-- returns: id event_id, type text, aggregate_id uuid, payload text?
+SELECT id, type, aggregate_id, CASE WHEN aggregate_id = '00000000-0000-0000-0000-000000000000' THEN payload END AS payload
+FROM outbox
 WHERE expanded_at IS NULL
 ORDER BY id LIMIT :batch
 FOR UPDATE SKIP LOCKED;

@@ -11,7 +11,7 @@
 #define STREAM_LENGTH_MAX "20000" /* entries kept for each priority; what is trimmed away is pushed again */
 #define STREAM_GROUP "workers"
 #define CHANNEL_LIVE "cathay:live"             /* the aggregate's 32 hex digits; "*": any may have changed */
-#define CHANNEL_INVALIDATE "cathay:invalidate" /* "kind 32hex"; "*": drop everything */
+#define CHANNEL_INVALIDATE "cathay:invalidate" /* "kind 32hex 32hex …"; "*": drop everything */
 
 /* Queues one entry; redis_flush() sends. */
 bool stream_push(struct redis *redis, struct task_id id, enum task_priority priority);

@@ -15,8 +15,9 @@
 #include "base/id.h"
 #include "pg/pg.h"
 
-/* Something that has happened. `aggregate_id`: the order, product, payment … it is about; `sequence` counts
- * up per aggregate (0 where order does not matter). payload: a JSON object. */
+/* Something that has happened. `aggregate_id`: the order, product, payment … it is about; zero: many things
+ * of a kind, which the payload lists as `ids`, in hexadecimal. `sequence` counts up per aggregate (0 where
+ * order does not matter). payload: a JSON object. */
 struct event {
     struct str type; /* "order.confirmed" */
     struct uuid aggregate_id;
@@ -89,7 +90,7 @@ struct schedule_definition {
     const char *why;
 };
 
-/* What an event does to caches: invalidates (kind, aggregate_id) in every server. */
+/* What an event does to caches: invalidates what it is about, as things of that kind, in every server. */
 struct event_definition {
     const char *type;
     const char *invalidates; /* cache kind, or NULL */

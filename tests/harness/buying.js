@@ -17,7 +17,7 @@ async function ordered(env, { points = 0, miles = points, onHand = 10, priceMino
     payments: () => env.query('SELECT * FROM payment WHERE order_id = $1 ORDER BY attempt', [uuid(order.id)]),
     refunds: () => env.query('SELECT * FROM refund WHERE order_id = $1 ORDER BY id', [uuid(order.id)]),
     stock: async () => (await env.query('SELECT on_hand, reserved FROM stock WHERE variant_id = $1', [unit.id]))[0],
-    balance: async () => (await person.api.call('loyalty_show', { expect: 200 })).body,
+    balance: async () => (await person.api.call('loyalty_show', { headers: { 'Cache-Control': 'no-cache' }, expect: 200 })).body,
   };
 }
 

@@ -5,6 +5,7 @@
 #include "loyalty_sql.h"
 #include "shop/accounts/accounts.h"
 #include "shop/loyalty/loyalty.h"
+#include "work/work.h"
 
 /* Where a page of the statement ended. */
 struct statement_position {
@@ -58,6 +59,7 @@ static enum error_code respond_statement(struct request *req, struct user_id use
 enum error_code loyalty_show_handle(struct request *req, const struct api_loyalty_show *in)
 {
     (void)in;
+    request_cache_tag(req, STR("balance"), req->principal.user_id.uuid);
     return respond_balance(req, req->principal.user_id);
 }
 
@@ -122,6 +124,10 @@ static enum error_code create_policy(struct request *req, void *context)
             return error_set(&req->error, ERR_BAD_REQUEST, "Each currency has one rate");
         }
     }
+    struct event event = {
+        .type = STR("miles_policy.changed"), .aggregate_id = uuid_new(), .payload = STR("{}")};
+    if (!code)
+        code = outbox_publish(req->db, &event, NULL);
     return code ? code : respond_json(req, 201, arena_printf(req->arena, "{\"version\":%d}", policy.version));
 }
 

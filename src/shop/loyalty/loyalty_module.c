@@ -70,6 +70,12 @@ static const struct task_definition tasks[] = {
     {NULL},
 };
 
+static const struct event_definition events[] = {
+    {"miles.moved", "balance"}, /* written by a trigger of ledger_account */
+    {"miles_policy.changed", "miles_policy"},
+    {NULL},
+};
+
 static const struct schedule_definition schedules[] = {
     {"loyalty_earnings_post", 60, "posts earned points whose return window has passed"},
     {NULL},
@@ -89,6 +95,7 @@ static const struct invariant invariants[] = {
 
 const struct module loyalty_module = {
     .name = "loyalty",
+    .events = events,
     .tasks = tasks,
     .schedules = schedules,
     .invariants = invariants,
