@@ -31,7 +31,7 @@ PLACES = {"path": "API_PLACE_PATH", "query": "API_PLACE_QUERY", "header": "API_P
 
 OPERATION_KEYS = {"operationId", "summary", "description", "tags", "parameters", "requestBody", "responses", "security",
                   "deprecated", "externalDocs"}
-OPERATION_EXTENSIONS = {"x-role", "x-limit", "x-run", "x-idempotency", "x-body-max", "x-raw-body", "x-cache", "x-errors"}
+OPERATION_EXTENSIONS = {"x-role", "x-limit", "x-run", "x-idempotency", "x-body-max", "x-raw-body", "x-early", "x-cache", "x-errors"}
 PARAMETER_KEYS = {"name", "in", "description", "required", "schema", "example", "examples", "deprecated", "style", "explode"}
 SCHEMA_EXTENSIONS = {"x-id", "x-json", "x-encode"}
 SCHEMA_CHILDREN = ("items", "additionalProperties", "not", "contains", "propertyNames", "if", "then", "else")
@@ -242,6 +242,9 @@ class Contract:
         out["limit"] = self.choice(operation, "x-limit", LIMITS)
         out["run"] = self.choice(operation, "x-run", RUNS, "worker")
         out["idempotency"] = self.choice(operation, "x-idempotency", IDEMPOTENCY, "none")
+        out["early"] = operation.get("x-early", False)
+        if not isinstance(out["early"], bool):
+            self.wrong(operation.line_of("x-early"), "x-early should be true or false")
         if "x-errors" in operation:
             self.check_error_codes(operation["x-errors"])
         self.cache(operation, out)
@@ -408,6 +411,10 @@ def header(contract):
     out += ["/* Each is defined by the module that owns the operation. */"]
     out += [f"enum error_code {operation['name']}_handle(struct request *req, const struct api_{operation['name']} *in);"
             for operation in operations]
+    early = [operation["name"] for operation in operations if operation["early"]]
+    if early:
+        out += ["/* Asked when the head is there and nobody is authenticated yet, on the loop: what it returns is the answer; ERR_OK goes on. */"]
+    out += [f"enum error_code {name}_early(struct request *req, const struct str *path_params, struct str bearer);" for name in early]
     out += ["""
 struct api_route {
     enum api_operation operation;
@@ -424,6 +431,7 @@ struct api_route {
     const char *body_type; /* media type of the body; NULL: none or any */
     const char *const *cache_tags; /* NULL-terminated; NULL: the answer is not cached */
     int cache_ttl_s;
+    enum error_code (*early)(struct request *req, const struct str *path_params, struct str bearer); /* NULL: x-early is not set */
     bool (*decode)(const struct api_input *input, struct arena *arena, void **out, struct error *error);
     enum error_code (*handle)(struct request *req, const void *in);
 };
@@ -470,7 +478,8 @@ def source(contract):
                 f"        .body_required = {c_bool(operation['body_required'] and operation['body_max'])},",
                 f"        .body_type = {body_type},",
                 f"        .cache_tags = {name + '_tags' if operation['tags'] else 'NULL'},",
-                f"        .cache_ttl_s = {operation['ttl']},", f"        .decode = {name}_decode,",
+                f"        .cache_ttl_s = {operation['ttl']},", f"        .early = {name + '_early' if operation['early'] else 'NULL'},",
+                f"        .decode = {name}_decode,",
                 f"        .handle = {name}_call,", "    },"]
     if not contract.operations:
         out += ["    {.operation = API_OPERATION_COUNT}, /* there are no operations yet */"]

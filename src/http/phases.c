@@ -53,6 +53,16 @@ static struct str bearer_of(const struct http_exchange *x)
     return str_trim((struct str){value.ptr + 7, value.len - 7});
 }
 
+/* What an operation refuses whoever asks, before anything is spent on the request. */
+static enum error_code phase_early(struct http_exchange *x)
+{
+    struct request *req = &x->req;
+    if (!req->route || !req->route->early)
+        return ERR_OK;
+    req->idempotency_key = x->head.known[HEAD_IDEMPOTENCY_KEY];
+    return req->route->early(req, x->match.params, bearer_of(x));
+}
+
 static void set_client_address(struct http_exchange *x)
 {
     struct str forwarded = STR_NONE;
@@ -183,10 +193,13 @@ enum phase_result phases_head(struct http_exchange *x)
         return result;
     if (answer_scope(x) == ANSWER_PUBLIC && answers_peek(x))
         return PHASES_ANSWERED;
+    enum error_code code = phase_early(x);
+    if (code)
+        return refused(x, code);
     set_client_address(x);
     if (!req->route)
         return PHASES_CONTINUE;
-    enum error_code code = phase_authenticate(x);
+    code = phase_authenticate(x);
     if (!code)
         code = phase_authorize(x);
     if (!code)

@@ -79,11 +79,11 @@ struct request {
     const struct api_route *route; /* NULL where nothing matched */
     struct response response;
     struct str method, path, query, body;
-    struct str request_id;     /* as the client sent it where it is well-formed, else our own */
-    struct str traceparent;    /* W3C; begun here when the client sent none */
-    struct str client_address; /* behind trusted proxies: the shopper's */
-    struct str idempotency_key;
-    uint8_t body_hash[32]; /* BLAKE2b of operation id and body; set where the route knows idempotency */
+    struct str request_id;      /* as the client sent it where it is well-formed, else our own */
+    struct str traceparent;     /* W3C; begun here when the client sent none */
+    struct str client_address;  /* behind trusted proxies: the shopper's */
+    struct str idempotency_key; /* as sent; in handlers it has been checked */
+    uint8_t body_hash[32];      /* BLAKE2b of operation id and body; set where the route knows idempotency */
     enum request_phase phase;
     int64_t started_us; /* monotonic */
     size_t cache_tag_count;

@@ -125,10 +125,18 @@ void problem_render(struct http_exchange *x, enum error_code code)
     if (code == ERR_DATABASE_RETRY)
         code = ERR_OVERLOADED;
     int status = error_status(code);
+    struct str text = str_from(error_text(code));
     struct buf out = buf_new(64 * 1024);
-    buf_printf(&out, "{\"type\":\"urn:cathay:problem:%s\",\"title\":", error_text(code));
+    buf_reserve(&out, 1024); /* what most need, in one step */
+    BUF_LITERAL(&out, "{\"type\":\"urn:cathay:problem:");
+    buf_append(&out, text);
+    BUF_LITERAL(&out, "\",\"title\":");
     buf_json_str(&out, str_from(error_title(code)));
-    buf_printf(&out, ",\"status\":%d,\"code\":\"%s\"", status, error_text(code));
+    BUF_LITERAL(&out, ",\"status\":");
+    buf_int(&out, status);
+    BUF_LITERAL(&out, ",\"code\":\"");
+    buf_append(&out, text);
+    buf_char(&out, '"');
     if (error->detail[0] && !ours) {
         BUF_LITERAL(&out, ",\"detail\":");
         buf_json_str(&out, str_from(error->detail));
@@ -154,7 +162,7 @@ void problem_render(struct http_exchange *x, enum error_code code)
         respond_header(req, STR("WWW-Authenticate"), STR("Bearer"));
     if (code == ERR_METHOD && x->match.allow.ptr)
         respond_header(req, STR("Allow"), x->match.allow);
-    if (status == 503 || status == 429) {
+    if (error->retry_after_s > 0 || status == 503 || status == 429) {
         int64_t after_s = error->retry_after_s > 0 ? error->retry_after_s : 1;
         respond_header(req, STR("Retry-After"), arena_printf(req->arena, "%lld", (long long)after_s));
     }
@@ -227,12 +235,19 @@ void response_encode(struct http_exchange *x)
         response->body = STR_NONE;
     struct buf out = buf_new(HEAD_BYTES_MAX);
     buf_reserve(&out, 1024); /* what most need, in one step */
-    buf_printf(&out, "HTTP/1.1 %d %s\r\n", response->status, status_reason(response->status));
+    BUF_LITERAL(&out, "HTTP/1.1 ");
+    buf_int(&out, response->status);
+    buf_char(&out, ' ');
+    buf_append(&out, str_from(status_reason(response->status)));
+    BUF_LITERAL(&out, "\r\n");
     if (!bodiless)
         field(&out, "Content-Type",
               response->content_type.ptr ? response->content_type : STR("application/json"));
-    if (!bodiless && !stream)
-        buf_printf(&out, "Content-Length: %zu\r\n", response->body.len);
+    if (!bodiless && !stream) {
+        BUF_LITERAL(&out, "Content-Length: ");
+        buf_int(&out, (int64_t)response->body.len);
+        BUF_LITERAL(&out, "\r\n");
+    }
     buf_append(&out, x->server->static_fields);
     if (!response_field(response, STR("Content-Security-Policy")).ptr)
         BUF_LITERAL(&out, "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n");

@@ -150,6 +150,25 @@ test('INV-6 INV-2 stock has its say too: a sale sets nothing aside', async () =>
   await env.verify();
 });
 
+test('INV-6 FRD-1 after the last unit everybody is told so at once, whoever it may be, but for those whose purchase has an answer', async () => {
+  const sale = await saleOf(env, { quantity: 1 });
+  const [winner, loser] = await Promise.all([customer(env), customer(env)]);
+  const forged = (person) => ({ ...person, token: `${person.token.slice(0, -6)}AAAAAA` });
+  assert.strictEqual((await sale.buy(forged(loser), { expect: 401 })).body.code, 'unauthenticated');
+  const { body: bought } = await sale.buy(winner, { key: 'won', expect: 201 });
+  await poll(async () => (await sale.buy(forged(loser))).status === 409, { what: 'the board to know', timeoutMs: 5000 });
+  const refused = await sale.buy(loser, { expect: 409 });
+  assert.strictEqual(refused.body.code, 'sale_sold_out');
+  assert.ok(Number(refused.headers['retry-after']) > 0);
+  const words = ({ status, headers, body }) => [status, headers['retry-after'], { ...body, request_id: '' }];
+  assert.deepStrictEqual(words(await sale.buy(forged(winner), { expect: 409 })), words(refused), 'a forger learns nothing about the winner');
+  assert.strictEqual((await sale.buy(forged(winner), { key: 'won', expect: 401 })).body.code, 'unauthenticated', 'and gets nobody\'s answer');
+  assert.strictEqual((await sale.buy(winner, { key: 'other', expect: 409 })).body.code, 'sale_sold_out');
+  assert.strictEqual((await sale.buy(winner, { key: 'won', expect: 201 })).body.id, bought.id);
+  const { body: early } = await (await saleOf(env, { inMs: 60000 })).buy(forged(loser), { expect: [401, 409] });
+  assert.ok(['unauthenticated', 'sale_not_open'].includes(early.code));
+});
+
 // Last: it takes database and Redis away.
 test('INV-6 sold out is answered without the database, and without Redis', async () => {
   const sale = await saleOf(env, { quantity: 2 });

@@ -29,6 +29,8 @@ static void start(void)
 static void try_token(struct str text)
 {
     struct token token;
+    struct user_id claimed;
+    accounts_claimed_user(text, &claimed);
     CHECK(token_verify(&keys, STR("https://shop.example"), text, NOW, &token) != NULL);
     CHECK(token.principal.role == ROLE_ANONYMOUS && token.expires_s == 0);
 }

@@ -97,8 +97,9 @@ class Wrong(unittest.TestCase):
          "x-body-max should be a number of bytes up to 1 GiB"),
         (changed(8, "      x-limit: write\n      x-cache: { tags: [a] }"), 9, "x-cache should be {tags: [product], ttl_s: 60}"),
         (changed(8, "      x-limit: write\n      x-cache: { tags: [a], ttl_s: 1 }"), 9, "x-cache is for GET"),
+        (changed(8, "      x-limit: write\n      x-early: 1"), 9, "x-early should be true or false"),
         (changed(8, "      x-limit: write\n      x-lane: 1"), 9,
-         "'x-lane' is not known in an operation; known are x-body-max, x-cache, x-errors, x-idempotency, x-limit, x-raw-body,"
+         "'x-lane' is not known in an operation; known are x-body-max, x-cache, x-early, x-errors, x-idempotency, x-limit, x-raw-body,"
          " x-role, x-run"),
         (changed(8, "      x-limit: write\n      x-errors: [conflict, no_such_code]"), 9,
          "error code 'no_such_code' is not in error_codes.def"),

@@ -327,6 +327,7 @@ static void raw_bodies_are_handed_over(void **state)
     struct api_input input = {.body = {"\xff{\0", 3}};
     assert_int_equal(router_match(router, arena, STR("POST"), STR("/webhooks/thing"), &match), ROUTER_FOUND);
     assert_true(match.route->raw_body);
+    assert_int_equal(match.route->early(NULL, NULL, STR_NONE), ERR_UNAUTHENTICATED);
     assert_true(match.route->decode(&input, arena, &out, &error));
     const struct api_thing_webhook *in = out;
     assert_int_equal(in->body.len, 3);

@@ -15,3 +15,10 @@ HANDLER(thing_change)
 HANDLER(thing_new)
 HANDLER(part_delete)
 HANDLER(thing_webhook)
+
+enum error_code thing_webhook_early(struct request *req, const struct str *path_params, struct str bearer)
+{
+    (void)req;
+    (void)path_params;
+    return bearer.ptr ? ERR_OK : ERR_UNAUTHENTICATED;
+}

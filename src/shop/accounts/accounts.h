@@ -20,6 +20,11 @@ extern const struct module accounts_module;
  * malformed. Any thread; does not block: a token that was verified before is found in a bounded cache. */
 enum error_code accounts_authenticate(struct request *req, struct str bearer, struct principal *principal);
 
+/* Whom a token claims to be of, without any check of it: right for every token that this shop has signed, and
+ * whatever a forger likes for others. So it may only decide what tells and changes nothing. False: it is not
+ * of the form of ours. Pure; does not block. */
+bool accounts_claimed_user(struct str bearer, struct user_id *user_id);
+
 /* ERR_UNAUTHENTICATED when the session has ended or the account is blocked since the access token was given
  * out. Blocks, one statement. */
 enum error_code accounts_session_check(struct pg *db, struct arena *arena, const struct principal *principal);

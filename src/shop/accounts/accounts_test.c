@@ -225,6 +225,31 @@ static void tokens_round(void **state)
     assert_non_null(token_verify(&keys, STR("https://other.example"), text, NOW, &read));
 }
 
+/* Whom a token is of can be read without its signature, wherever the claim falls in the groups of base64. */
+static void tokens_claim(void **state)
+{
+    (void)state;
+    static const char *const issuers[] = {"https://shop.example", "https://a", "https://ab", "https://abc",
+                                          "https://x/\",\"sub\":\"usr_"};
+    struct token token = customer_token();
+    struct user_id claimed;
+    for (size_t i = 0; i < sizeof issuers / sizeof *issuers; i++) {
+        struct str text = token_sign(arena, &keys, str_from(issuers[i]), &token);
+        memset(&claimed, 0, sizeof claimed);
+        assert_true(accounts_claimed_user(text, &claimed));
+        assert_true(user_id_equal(claimed, token.principal.user_id));
+        char *forged = arena_cstr(arena, text);
+        forged[text.len - 10] ^= 1;
+        assert_true(accounts_claimed_user((struct str){forged, text.len}, &claimed));
+        for (size_t len = 0; len < text.len; len++)
+            accounts_claimed_user((struct str){text.ptr, len}, &claimed);
+    }
+    for (const char *const *bad = (const char *const[]){"", ".", "..", "a.b.c", "a.!!!!.c", "a.e30.c", NULL};
+         *bad; bad++)
+        assert_false(accounts_claimed_user(str_from(*bad), &claimed));
+    assert_false(accounts_claimed_user(STR_NONE, &claimed));
+}
+
 /* Every single changed character of a token is noticed, also in the unused bits of the last one. */
 static void tokens_tampered(void **state)
 {
@@ -426,12 +451,19 @@ static void hashes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(emails),        cmocka_unit_test(passwords),
-        cmocka_unit_test(roles),         cmocka_unit_test(refresh_rules),
-        cmocka_unit_test(refresh_texts), cmocka_unit_test(key_settings),
-        cmocka_unit_test(tokens_round),  cmocka_unit_test(tokens_tampered),
-        cmocka_unit_test(tokens_forged), cmocka_unit_test(tokens_rotated_keys),
-        cmocka_unit_test(cache),         cmocka_unit_test(hashes),
+        cmocka_unit_test(emails),
+        cmocka_unit_test(passwords),
+        cmocka_unit_test(roles),
+        cmocka_unit_test(refresh_rules),
+        cmocka_unit_test(refresh_texts),
+        cmocka_unit_test(key_settings),
+        cmocka_unit_test(tokens_round),
+        cmocka_unit_test(tokens_claim),
+        cmocka_unit_test(tokens_tampered),
+        cmocka_unit_test(tokens_forged),
+        cmocka_unit_test(tokens_rotated_keys),
+        cmocka_unit_test(cache),
+        cmocka_unit_test(hashes),
     };
     return cmocka_run_group_tests_name("accounts", tests, setup, teardown);
 }

@@ -1,5 +1,5 @@
 /* The rules of a sale, as plain functions. */
-#include "shop/sale/sale.h"
+#include "shop/sale/sale_internal.h"
 
 #include "base/check.h"
 
@@ -14,11 +14,31 @@ struct currency sale_currency(struct str text)
 
 enum sale_state sale_state(const struct sale *sale, int64_t now_us)
 {
-    return sale->cancelled                ? SALE_CANCELLED
-           : now_us >= sale->ends_at_us   ? SALE_ENDED
-           : now_us < sale->starts_at_us  ? SALE_UPCOMING
-           : sale->sold >= sale->quantity ? SALE_SOLD_OUT
-                                          : SALE_OPEN;
+    bool sold_out = sale->sold >= sale->quantity || now_us < sale->reopens_at_us;
+    return sale->cancelled               ? SALE_CANCELLED
+           : now_us >= sale->ends_at_us  ? SALE_ENDED
+           : now_us < sale->starts_at_us ? SALE_UPCOMING
+           : sold_out                    ? SALE_SOLD_OUT
+                                         : SALE_OPEN;
+}
+
+static void come_back_in(struct error *error, int64_t us)
+{
+    if (error)
+        error->retry_after_s = us > 0 ? (us + 999999) / 1000000 : 1;
+}
+
+enum error_code sale_refusal_not_open(const struct sale *sale, int64_t now_us, struct error *error)
+{
+    come_back_in(error, sale->starts_at_us - now_us);
+    return error_set(error, ERR_SALE_NOT_OPEN, "The sale has not begun yet");
+}
+
+enum error_code sale_refusal_sold_out(struct error *error)
+{
+    come_back_in(error, SALE_RETRY_S * INT64_C(1000000));
+    return error_set(error, ERR_SALE_SOLD_OUT,
+                     "The sale is sold out; units whose orders are not paid come back");
 }
 
 enum error_code sale_refusal(const struct sale *sale, int64_t now_us, int32_t taken, int32_t quantity,
@@ -26,7 +46,7 @@ enum error_code sale_refusal(const struct sale *sale, int64_t now_us, int32_t ta
 {
     enum sale_state state = sale_state(sale, now_us);
     if (state == SALE_UPCOMING)
-        return error_set(error, ERR_SALE_NOT_OPEN, "The sale has not begun yet");
+        return sale_refusal_not_open(sale, now_us, error);
     if (state == SALE_ENDED || state == SALE_CANCELLED)
         return error_set(error, ERR_SALE_ENDED, "The sale %s",
                          state == SALE_ENDED ? "is over" : "was called off");
@@ -35,12 +55,11 @@ enum error_code sale_refusal(const struct sale *sale, int64_t now_us, int32_t ta
         return error_set(error, ERR_SALE_LIMIT, "This sale gives at most %d to a customer",
                          sale->per_customer);
     }
-    if (quantity > sale->quantity - sale->sold) {
-        error_field_add(error, "quantity", "sold_out: %d", sale->quantity - sale->sold);
-        return error_set(error, ERR_SALE_SOLD_OUT,
-                         "The sale is sold out; units whose orders are not paid come back");
-    }
-    return ERR_OK;
+    int32_t left = state == SALE_SOLD_OUT ? 0 : sale->quantity - sale->sold;
+    if (quantity <= left)
+        return ERR_OK;
+    error_field_add(error, "quantity", "sold_out: %d", left);
+    return sale_refusal_sold_out(error);
 }
 
 void sale_admission_key(struct user_id customer_id, struct str idempotency_key, uint8_t key[SALE_KEY_BYTES])

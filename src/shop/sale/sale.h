@@ -19,6 +19,12 @@
 #define SALE_QUANTITY_MAX 100000
 #define SALE_PER_CUSTOMER_MAX 999
 #define SALE_KEY_BYTES 16
+/* When units come back to a sale that was sold out, they are sold from so much later on. A server's picture
+ * of a sale is believed for a second, so by then none says "sold out" that does not know who has bought. The
+ * second between the two is for clocks that differ. */
+#define SALE_REOPEN_S 2
+/* What those who are told "sold out" are asked to wait: unpaid units come back one by one. */
+#define SALE_RETRY_S 5
 
 struct sale {
     struct sale_id id;
@@ -29,6 +35,7 @@ struct sale {
     int64_t starts_at_us, ends_at_us; /* open from the first up to, not including, the second */
     bool cancelled;
     int64_t version;
+    int64_t reopens_at_us; /* sold out until then, although units came back */
 };
 
 /* From any generated row with the columns of a sale. */
@@ -43,7 +50,8 @@ struct sale {
                    .starts_at_us = (row)->starts_at,                                                         \
                    .ends_at_us = (row)->ends_at,                                                             \
                    .cancelled = (row)->cancelled,                                                            \
-                   .version = (row)->version})
+                   .version = (row)->version,                                                                \
+                   .reopens_at_us = (row)->reopens_at})
 /* A currency that the database holds: anything else is a bug. */
 struct currency sale_currency(struct str text);
 
@@ -52,7 +60,8 @@ enum sale_state { SALE_UPCOMING, SALE_OPEN, SALE_SOLD_OUT, SALE_ENDED, SALE_CANC
 enum sale_state sale_state(const struct sale *sale, int64_t now_us);
 
 /* Pure. Whether a customer who has `taken` of the sale may have `quantity` more now. ERR_OK, or in this order
- * ERR_SALE_NOT_OPEN, ERR_SALE_ENDED, ERR_SALE_LIMIT, ERR_SALE_SOLD_OUT; error says it in words. */
+ * ERR_SALE_NOT_OPEN, ERR_SALE_ENDED, ERR_SALE_LIMIT, ERR_SALE_SOLD_OUT; error says it in words, and when to
+ * come back. */
 enum error_code sale_refusal(const struct sale *sale, int64_t now_us, int32_t taken, int32_t quantity,
                              struct error *error);
 
@@ -75,14 +84,14 @@ struct sale_admission {
 /* Tells a retry of a purchase from another purchase. */
 void sale_admission_key(struct user_id customer_id, struct str idempotency_key, uint8_t key[SALE_KEY_BYTES]);
 
-/* What the board refuses at once, asked before anything is made ready. ERR_OK: it does not. Thread-safe,
- * never blocks, touches neither Redis nor the database. */
-enum error_code sale_refused_at_once(struct sale_id sale_id, struct user_id customer_id, struct error *error);
+/* What the board refuses at once: asked before it is known who asks. ERR_OK: it does not; a purchase that was
+ * made under this key has its answer. Thread-safe, never blocks, touches neither Redis nor the database. */
+enum error_code sale_refused_at_once(struct sale_id sale_id, const uint8_t key[SALE_KEY_BYTES],
+                                     struct error *error);
 
 /* Asks the board, which may refuse at once: the code is returned and `decided` is not called. ERR_OK:
  * `decided` will be. ERR_OVERLOADED: too many wait. Thread-safe, never blocks, touches neither Redis nor the
- * database. A customer who has bought in this sale is never refused here: it may be a retry whose answer is
- * stored. */
+ * database. A purchase that was made is never refused here: its answer is stored. */
 enum error_code sale_admission_ask(struct sale_admission *admission);
 
 /* No order came of it. Thread-safe, never blocks. May be lost in a crash: the counters are compared with the

@@ -4,9 +4,9 @@
 
 -- name: sale_lock_batch(sale_ids sale_id[]) :many
 -- returns: id sale_id, variant_id variant_id, currency text, price_minor int8, quantity int4, sold int4, per_customer int4,
--- starts_at timestamptz, ends_at timestamptz, cancelled bool, version int8
+-- starts_at timestamptz, ends_at timestamptz, cancelled bool, version int8, reopens_at timestamptz
 SELECT s.id, s.variant_id, s.currency, s.price_minor, s.quantity, s.sold, s.per_customer, s.starts_at, s.ends_at,
-       s.cancelled_at IS NOT NULL AS cancelled, s.version
+       s.cancelled_at IS NOT NULL AS cancelled, s.version, s.reopens_at
 FROM sale s
 WHERE s.id = ANY(:sale_ids)
 ORDER BY s.id
@@ -42,10 +42,10 @@ SELECT unnest(:order_ids), unnest(:sale_ids), unnest(:customer_ids), unnest(:qua
 -- All sales that somebody may ask for: those to come, those that are on, those of the last day.
 -- name: sale_board_list(most int8) :many
 -- returns: id sale_id, variant_id variant_id, currency text, price_minor int8, quantity int4, sold int4, per_customer int4,
--- starts_at timestamptz, ends_at timestamptz, cancelled bool, version int8
+-- starts_at timestamptz, ends_at timestamptz, cancelled bool, version int8, reopens_at timestamptz
 SELECT b.* FROM (
     SELECT s.id, s.variant_id, s.currency, s.price_minor, s.quantity, s.sold, s.per_customer, s.starts_at, s.ends_at,
-           s.cancelled_at IS NOT NULL AS cancelled, s.version
+           s.cancelled_at IS NOT NULL AS cancelled, s.version, s.reopens_at
     FROM sale s
     WHERE s.ends_at > now() - interval '1 day'
     ORDER BY s.ends_at
@@ -54,9 +54,9 @@ SELECT b.* FROM (
 
 -- name: sale_find_batch(sale_ids sale_id[]) :many
 -- returns: id sale_id, variant_id variant_id, currency text, price_minor int8, quantity int4, sold int4, per_customer int4,
--- starts_at timestamptz, ends_at timestamptz, cancelled bool, version int8
+-- starts_at timestamptz, ends_at timestamptz, cancelled bool, version int8, reopens_at timestamptz
 SELECT s.id, s.variant_id, s.currency, s.price_minor, s.quantity, s.sold, s.per_customer, s.starts_at, s.ends_at,
-       s.cancelled_at IS NOT NULL AS cancelled, s.version
+       s.cancelled_at IS NOT NULL AS cancelled, s.version, s.reopens_at
 FROM sale s
 WHERE s.id = ANY(:sale_ids);
 
@@ -65,9 +65,15 @@ WHERE s.id = ANY(:sale_ids);
 -- returns: customer_id user_id, quantity int4
 SELECT c.customer_id, c.quantity FROM sale_customer c WHERE c.sale_id = :sale_id ORDER BY c.customer_id;
 
+-- Of every purchase there ever was, released ones too, in order.
 -- name: sale_claim_keys(sale_id sale_id) :many
 -- returns: key bytea
-SELECT c.key FROM sale_claim c WHERE c.sale_id = :sale_id;
+SELECT c.key FROM sale_claim c WHERE c.sale_id = :sale_id ORDER BY c.key;
+
+-- The purchases that some customers have made.
+-- name: sale_claim_keys_of(sale_id sale_id, customer_ids user_id[]) :many
+-- returns: key bytea
+SELECT c.key FROM sale_claim c WHERE c.sale_id = :sale_id AND c.customer_id = ANY(:customer_ids);
 
 -- ── giving back ──
 
@@ -79,8 +85,9 @@ SELECT c.sale_id, c.state = 'taken' AS taken FROM sale_claim c WHERE c.order_id 
 -- returns: sold int4, quantity int4, over bool
 SELECT s.sold, s.quantity, s.cancelled_at IS NOT NULL OR s.ends_at <= now() AS over FROM sale s WHERE s.id = :sale_id FOR NO KEY UPDATE;
 
--- The claim, the customer's count and the sale's in one statement. No row affected: it was given back before.
--- name: sale_claim_release(order_id order_id) :exec
+-- The claim, the customer's count and the sale's in one statement. No row affected: it was given back before. A sale that was sold out is
+-- so for pause_s more.
+-- name: sale_claim_release(order_id order_id, pause_s int8) :exec
 WITH claim AS (
     UPDATE sale_claim SET state = 'released' WHERE order_id = :order_id AND state = 'taken'
     RETURNING sale_id, customer_id, quantity
@@ -88,7 +95,8 @@ WITH claim AS (
     UPDATE sale_customer c SET quantity = c.quantity - claim.quantity
     FROM claim WHERE c.sale_id = claim.sale_id AND c.customer_id = claim.customer_id
 )
-UPDATE sale s SET sold = s.sold - claim.quantity, version = s.version + 1
+UPDATE sale s SET sold = s.sold - claim.quantity, version = s.version + 1,
+    reopens_at = CASE WHEN s.sold = s.quantity THEN clock_timestamp() + make_interval(secs => :pause_s::int8) ELSE s.reopens_at END
 FROM claim WHERE s.id = claim.sale_id;
 
 -- ── endpoints ──

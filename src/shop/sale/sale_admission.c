@@ -61,26 +61,32 @@ static void log_counts(void)
               (long long)counts->without_counters, (long long)counts->given_back, (long long)counts->reloads);
 }
 
+/* sale_refusal() for the crowd, without the fields of its answer. */
 static enum error_code refuse(const struct sale_board_answer *answer, struct error *error)
 {
     if (!answer->refused)
         return ERR_OK;
     __atomic_fetch_add(&door.refused_by_board, 1, __ATOMIC_RELAXED);
-    enum error_code code = sale_refusal(&answer->sale, clock_wall_us(), 0, 1, error);
+    int64_t now_us = clock_wall_us();
+    enum sale_state state = sale_state(&answer->sale, now_us);
+    if (state == SALE_SOLD_OUT)
+        return sale_refusal_sold_out(error);
+    enum error_code code = sale_refusal(&answer->sale, now_us, 0, 1, error);
     return code ? code : ERR_OVERLOADED; /* it begins this very moment */
 }
 
-enum error_code sale_refused_at_once(struct sale_id sale_id, struct user_id customer_id, struct error *error)
+enum error_code sale_refused_at_once(struct sale_id sale_id, const uint8_t key[SALE_KEY_BYTES],
+                                     struct error *error)
 {
     struct sale_board_answer answer;
-    sale_board_ask(sale_id, customer_id, &answer);
+    sale_board_ask(sale_id, key, &answer);
     return refuse(&answer, error);
 }
 
 enum error_code sale_admission_ask(struct sale_admission *admission)
 {
     struct sale_board_answer answer;
-    sale_board_ask(admission->sale_id, admission->customer_id, &answer);
+    sale_board_ask(admission->sale_id, admission->key, &answer);
     enum error_code code = refuse(&answer, &admission->error);
     if (code)
         return code;
@@ -165,16 +171,41 @@ static void answer(struct sale_admission *admission, char verdict)
     enum error_code code = ERR_OK;
     admission->counted = verdict == SALE_ADMITTED;
     if (verdict == SALE_SAYS_EARLY)
-        code = error_set(&admission->error, ERR_SALE_NOT_OPEN, "The sale has not begun yet");
+        code = sale_refusal_not_open(sale, clock_wall_us(), &admission->error);
     else if (verdict == SALE_SAYS_ENDED)
         code = error_set(&admission->error, ERR_SALE_ENDED, "The sale is over");
     else if (verdict == SALE_SAYS_LIMIT)
         code = error_set(&admission->error, ERR_SALE_LIMIT, "This sale gives at most %d to a customer",
                          sale->per_customer);
     else if (verdict == SALE_SAYS_SOLD_OUT)
-        code = error_set(&admission->error, ERR_SALE_SOLD_OUT,
-                         "The sale is sold out; units whose orders are not paid come back");
+        code = sale_refusal_sold_out(&admission->error);
     decide(admission, code);
+}
+
+static bool is_refusal(char verdict)
+{
+    return verdict != SALE_ADMITTED && verdict != SALE_KNOWN;
+}
+
+/* Counters that were loaded while orders were under way do not know the keys of those. Before somebody is
+ * refused, the database is asked whether he has bought: then the engine has his answer. Without the database
+ * the counters are believed. */
+static void spare_known(struct sale_id sale_id, struct sale_admission *const *buyers, char *verdicts,
+                        size_t count)
+{
+    struct user_id *customers = ARENA_ARRAY(door.arena, struct user_id, count);
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++)
+        if (is_refusal(verdicts[i]) && verdicts[i] != SALE_SAYS_EARLY)
+            customers[n++] = buyers[i]->customer_id;
+    struct sale_claim_keys_of_rows rows;
+    struct sale_claim_keys_of_args args = {sale_id, {customers, n}};
+    if (n == 0 || sale_claim_keys_of(door.db, door.arena, args, &rows))
+        return;
+    for (size_t r = 0; r < rows.count; r++)
+        for (size_t i = 0; i < count; i++)
+            if (memcmp(rows.items[r].key.ptr, buyers[i]->key, SALE_KEY_BYTES) == 0)
+                verdicts[i] = SALE_KNOWN;
 }
 
 /* All buyers of one sale in the batch; takes them out of it. */
@@ -197,10 +228,11 @@ static void admit_sale(struct sale_admission **batch, size_t count, size_t first
         counted = sale_counters_admit(door.redis, sale.id, records, n, verdicts);
     if (counted != SALE_COUNTED)
         memset(verdicts, SALE_KNOWN, n); /* the engine alone decides */
+    spare_known(sale.id, buyers, verdicts, n);
     int64_t admitted = 0, refused = 0;
     bool sold_out = false;
     for (size_t i = 0; i < n; i++) {
-        bool in = verdicts[i] == SALE_ADMITTED || verdicts[i] == SALE_KNOWN;
+        bool in = !is_refusal(verdicts[i]);
         sold_out = sold_out || verdicts[i] == SALE_SAYS_SOLD_OUT;
         admitted += in;
         refused += !in;

@@ -1,12 +1,13 @@
 /* The board: this process's picture of the sales, read from the database and swapped whole. The event loop
  * asks it first, so that "not open", "sold out" and "over" cost neither Redis nor the database.
  *
- * When is it safe to say sold out from a picture? The picture holds the customers who had bought when it was
- * taken, read after the sale's row: a retry of a purchase that is in the picture is passed on, so that it
- * gets its stored answer. Everybody else could get nothing at that moment; a unit that came back since is
- * news, which makes the thread read again, and a picture older than a second is not believed (the news may be
- * lost). That a sale has not begun is in its row, which never changes; that it is over is believed once the
- * picture was taken after the end.
+ * When is it safe to say sold out from a picture? The picture holds the keys of all purchases that had been
+ * made when it was taken, read after the sale's row: a retry of one of them is passed on, so that it gets its
+ * stored answer. Everybody else could get nothing at that moment. A unit that came back since is news, which
+ * makes the thread read again; a picture older than a second is not believed (the news may be lost), and
+ * units that came back are not sold before that second is over (SALE_REOPEN_S), so no purchase is unknown to
+ * a picture that is believed. That a sale has not begun is in its row, which never changes; that it is over
+ * is believed from a picture that was taken when the last orders had been decided.
  *
  * The same thread is the reconciler: while a sale is on, it compares the counters in Redis with the database
  * and reloads them when they stay apart: places of buyers whose server died, units that came back, a Redis
@@ -27,17 +28,21 @@
 #define FRESH_US 1000000
 #define AHEAD_US 1000000
 #define SETTLING_US 10000000 /* after its end orders may still be on their way */
-#define FINAL_US 5000000
+#define FINAL_US 5000000     /* after its end: no order is being decided any more */
 /* Counters that differ in so many rounds running are reloaded; sooner where nothing is being sold. */
 #define DRIFT_ROUNDS_MAX 6
 #define DRIFT_ROUNDS_QUIET 2
 
+struct key {
+    uint8_t bytes[SALE_KEY_BYTES];
+};
+
 struct entry {
     struct sale sale;
-    bool final; /* nobody can buy: customers holds all who have */
+    bool final; /* nothing can be had: keys holds every purchase */
     int64_t read_wall_us;
-    struct user_id *customers; /* sorted; owned */
-    size_t customer_count;
+    struct key *keys; /* sorted; owned */
+    size_t key_count;
     int drift_rounds;
     int32_t drift_sold;
 };
@@ -56,9 +61,9 @@ static struct {
     struct arena *arena;
 } board = {.lock = PTHREAD_RWLOCK_INITIALIZER, .wake_lock = PTHREAD_MUTEX_INITIALIZER};
 
-static int compare_users(const void *a, const void *b)
+static int compare_keys(const void *a, const void *b)
 {
-    return uuid_compare(((const struct user_id *)a)->uuid, ((const struct user_id *)b)->uuid);
+    return memcmp(a, b, SALE_KEY_BYTES);
 }
 
 static int compare_entries(const void *a, const void *b)
@@ -72,7 +77,7 @@ static struct entry *find(struct entry *entries, size_t count, struct sale_id sa
     return count ? bsearch(&key, entries, count, sizeof key, compare_entries) : NULL;
 }
 
-static bool refuses(const struct entry *entry, struct user_id customer_id, bool fresh)
+static bool refuses(const struct entry *entry, const uint8_t key[SALE_KEY_BYTES], bool fresh)
 {
     enum sale_state state = sale_state(&entry->sale, clock_wall_us());
     if (state == SALE_UPCOMING)
@@ -81,13 +86,14 @@ static bool refuses(const struct entry *entry, struct user_id customer_id, bool 
         return false;
     if (state == SALE_SOLD_OUT && !fresh)
         return false;
-    if (state == SALE_ENDED && !fresh && entry->read_wall_us < entry->sale.ends_at_us + FINAL_US)
+    if (state == SALE_ENDED && entry->read_wall_us < entry->sale.ends_at_us + FINAL_US)
         return false;
-    return !entry->customer_count ||
-           !bsearch(&customer_id, entry->customers, entry->customer_count, sizeof customer_id, compare_users);
+    return !entry->key_count ||
+           !bsearch(key, entry->keys, entry->key_count, sizeof *entry->keys, compare_keys);
 }
 
-void sale_board_ask(struct sale_id sale_id, struct user_id customer_id, struct sale_board_answer *answer)
+void sale_board_ask(struct sale_id sale_id, const uint8_t key[SALE_KEY_BYTES],
+                    struct sale_board_answer *answer)
 {
     pthread_rwlock_rdlock(&board.lock);
     const struct entry *entry = find(board.entries, board.count, sale_id);
@@ -95,7 +101,7 @@ void sale_board_ask(struct sale_id sale_id, struct user_id customer_id, struct s
     if (entry) {
         bool fresh = clock_monotonic_us() - board.read_us <= FRESH_US;
         answer->sale = entry->sale;
-        answer->refused = refuses(entry, customer_id, fresh);
+        answer->refused = refuses(entry, key, fresh);
     }
     pthread_rwlock_unlock(&board.lock);
 }
@@ -124,29 +130,31 @@ static void read_entry(const struct sale_board_list_row *row, struct entry *entr
     entry->sale = SALE_OF_ROW(row);
 }
 
-/* The buyers of a sale where only they may pass: from the last picture, if nothing was sold since. */
-static enum error_code read_customers(struct entry *entry, struct entry *before, int64_t now_us)
+/* The purchases of a sale where nothing else can be had: from the last picture, if nothing was sold since. */
+static enum error_code read_keys(struct entry *entry, struct entry *before, int64_t now_us)
 {
     enum sale_state state = sale_state(&entry->sale, now_us);
     if (state == SALE_UPCOMING || state == SALE_OPEN)
         return ERR_OK;
     if (before && before->final && before->sale.version == entry->sale.version) {
-        entry->customers = before->customers;
-        entry->customer_count = before->customer_count;
-        before->customers = NULL;
+        entry->keys = before->keys;
+        entry->key_count = before->key_count;
+        before->keys = NULL;
         entry->final = true;
         return ERR_OK;
     }
-    struct sale_customer_list_rows rows;
+    struct sale_claim_keys_rows rows;
     enum error_code code =
-        sale_customer_list(board.db, board.arena, (struct sale_customer_list_args){entry->sale.id}, &rows);
+        sale_claim_keys(board.db, board.arena, (struct sale_claim_keys_args){entry->sale.id}, &rows);
     if (code)
         return code;
-    entry->customers = calloc(rows.count ? rows.count : 1, sizeof *entry->customers);
-    CHECK(entry->customers);
-    for (size_t i = 0; i < rows.count; i++)
-        entry->customers[i] = rows.items[i].customer_id;
-    entry->customer_count = rows.count;
+    entry->keys = calloc(rows.count ? rows.count : 1, sizeof *entry->keys);
+    CHECK(entry->keys);
+    for (size_t i = 0; i < rows.count; i++) {
+        CHECK(rows.items[i].key.len == SALE_KEY_BYTES);
+        memcpy(entry->keys[i].bytes, rows.items[i].key.ptr, SALE_KEY_BYTES);
+    }
+    entry->key_count = rows.count;
     entry->final = true;
     return ERR_OK;
 }
@@ -154,7 +162,7 @@ static enum error_code read_customers(struct entry *entry, struct entry *before,
 static void free_entries(struct entry *entries, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        free(entries[i].customers);
+        free(entries[i].keys);
     free(entries);
 }
 
@@ -185,12 +193,12 @@ static void read_board(void)
     if (old_count)
         memcpy(copies, old, old_count * sizeof *copies);
     for (size_t i = 0; !code && i < rows.count; i++)
-        code = read_customers(&entries[i], find(copies, old_count, entries[i].sale.id), now_us);
+        code = read_keys(&entries[i], find(copies, old_count, entries[i].sale.id), now_us);
     if (code) { /* lists that were lent from the old picture stay with it */
         for (size_t i = 0; i < rows.count; i++) {
             struct entry *lender = find(old, old_count, entries[i].sale.id);
-            if (lender && lender->customers == entries[i].customers)
-                entries[i].customers = NULL;
+            if (lender && lender->keys == entries[i].keys)
+                entries[i].keys = NULL;
         }
         free_entries(entries, rows.count);
         free(copies);

@@ -12,14 +12,15 @@ extern const struct invariant sale_invariants[];
 
 /* ── the board: this process's picture of all sales ── */
 
-/* What the board says of one sale and customer. Any thread; does not block. */
+/* What the board says of one sale and purchase. Any thread; does not block. */
 struct sale_board_answer {
     bool found;
     struct sale sale; /* as of the last reading */
-    /* Nobody but those who have bought before can get anything: an answer to be given at once. */
+    /* Nothing can be had, and nothing was bought under this key: an answer to be given at once. */
     bool refused;
 };
-void sale_board_ask(struct sale_id sale_id, struct user_id customer_id, struct sale_board_answer *answer);
+void sale_board_ask(struct sale_id sale_id, const uint8_t key[SALE_KEY_BYTES],
+                    struct sale_board_answer *answer);
 /* Has it read again soon. */
 void sale_board_wake(void);
 enum error_code sale_board_start(const char *database_url, const char *redis_url, struct error *error);
@@ -51,6 +52,10 @@ enum error_code sale_counters_load(struct redis *redis, struct pg *db, struct ar
                                    const struct sale *sale);
 /* What is left by the counters; false: unknown or away. */
 bool sale_counters_left(struct redis *redis, struct sale_id sale_id, int64_t *left, bool *away);
+
+/* In words, with the time to come back. */
+enum error_code sale_refusal_not_open(const struct sale *sale, int64_t now_us, struct error *error);
+enum error_code sale_refusal_sold_out(struct error *error);
 
 /* Counted in sale_admission.c. */
 void sale_count_reload(void);

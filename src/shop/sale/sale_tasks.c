@@ -20,7 +20,7 @@ static enum error_code give_back(struct task_run *run)
     if (!found)
         return task_fail_for_good(run, "the claim is of a sale that does not exist");
     int64_t released;
-    code = sale_claim_release(run->db, (struct sale_claim_release_args){order_id}, &released);
+    code = sale_claim_release(run->db, (struct sale_claim_release_args){order_id, SALE_REOPEN_S}, &released);
     if (code || released == 0 || sale.over || sale.sold < sale.quantity)
         return code;
     struct event event = {

@@ -30,6 +30,34 @@ static void states_by_time(void **state)
     assert_int_equal(sale_state(&sale, 1500), SALE_CANCELLED);
 }
 
+/* Units came back to a sale that had been sold out: they are sold later. */
+static void sold_out_for_a_while(void **state)
+{
+    (void)state;
+    struct sale sale = sale_make();
+    struct error error = {.code = ERR_OK};
+    sale.reopens_at_us = 1600;
+    assert_int_equal(sale_state(&sale, 1599), SALE_SOLD_OUT);
+    assert_int_equal(sale_state(&sale, 1600), SALE_OPEN);
+    assert_int_equal(sale_refusal(&sale, 1599, 0, 1, &error), ERR_SALE_SOLD_OUT);
+    assert_int_equal(error.retry_after_s, SALE_RETRY_S);
+    assert_int_equal(sale_refusal(&sale, 1599, 2, 1, &error), ERR_SALE_LIMIT);
+    assert_int_equal(sale_refusal(&sale, 1600, 0, 1, &error), ERR_OK);
+}
+
+static void early_buyers_are_told_when(void **state)
+{
+    (void)state;
+    struct sale sale = sale_make();
+    struct error error = {.code = ERR_OK};
+    sale.starts_at_us = 5000001;
+    sale.ends_at_us = 9000000;
+    assert_int_equal(sale_refusal(&sale, 1, 0, 1, &error), ERR_SALE_NOT_OPEN);
+    assert_int_equal(error.retry_after_s, 5);
+    assert_int_equal(sale_refusal(&sale, 5000000, 0, 1, &error), ERR_SALE_NOT_OPEN);
+    assert_int_equal(error.retry_after_s, 1);
+}
+
 static enum error_code refusal(const struct sale *sale, int64_t now_us, int32_t taken, int32_t quantity)
 {
     struct error error = {.code = ERR_OK};
@@ -74,6 +102,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(states_by_time),
+        cmocka_unit_test(sold_out_for_a_while),
+        cmocka_unit_test(early_buyers_are_told_when),
         cmocka_unit_test(refusals_in_order),
         cmocka_unit_test(keys_tell_customers_and_purchases_apart),
     };
