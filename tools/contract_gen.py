@@ -31,7 +31,8 @@ PLACES = {"path": "API_PLACE_PATH", "query": "API_PLACE_QUERY", "header": "API_P
 
 OPERATION_KEYS = {"operationId", "summary", "description", "tags", "parameters", "requestBody", "responses", "security",
                   "deprecated", "externalDocs"}
-OPERATION_EXTENSIONS = {"x-role", "x-limit", "x-run", "x-idempotency", "x-body-max", "x-raw-body", "x-early", "x-cache", "x-errors"}
+OPERATION_EXTENSIONS = {"x-role", "x-limit", "x-run", "x-idempotency", "x-body-max", "x-raw-body", "x-early", "x-cache", "x-errors",
+                        "x-limit-account"}
 PARAMETER_KEYS = {"name", "in", "description", "required", "schema", "example", "examples", "deprecated", "style", "explode"}
 SCHEMA_EXTENSIONS = {"x-id", "x-json", "x-encode"}
 SCHEMA_CHILDREN = ("items", "additionalProperties", "not", "contains", "propertyNames", "if", "then", "else")
@@ -250,6 +251,7 @@ class Contract:
         self.cache(operation, out)
         out["parameters"] = self.parameters(path, operation, item, name)
         self.body(operation, method, out)
+        self.account(operation, out)
         self.responses(operation, name)
         self.emitter.request(out)
         self.operations.append(out)
@@ -386,6 +388,16 @@ class Contract:
                 self.wrong(line, "x-body-max should be a number of bytes up to 1 GiB")
                 out["body_max"] = 0
 
+    def account(self, operation, out):
+        """The member of the body that names an account, whose attempts are limited together."""
+        out["account"] = operation.get("x-limit-account")
+        if out["account"] is None:
+            return
+        schema, _ = self.resolve(out["body"]) if out["body"] is not None else (None, 0)
+        member = (schema or {}).get("properties", {}).get(out["account"], {})
+        if member.get("type") != "string" or out["account"] not in schema.get("required", []) or out["limit"] != "sign-in":
+            self.wrong(operation.line_of("x-limit-account"), "x-limit-account names a required string of the body of an operation of class sign-in")
+
     def responses(self, operation, name):
         responses = operation.get("responses")
         if not isinstance(responses, Map) or not responses:
@@ -423,6 +435,7 @@ struct api_route {
     const char *path;
     uint32_t roles; /* 1u << enum api_role */
     enum api_limit limit;
+    struct str (*limit_account)(const void *in); /* the account that the request names; NULL: none */
     enum api_run run;
     enum api_idempotency idempotency;
     size_t body_max; /* bytes; 0: the operation takes no body */
@@ -460,6 +473,9 @@ def source(contract):
                 f"    return api_decode(&request_{name}, input, arena, out, error);", "}", "",
                 f"static enum error_code {name}_call(struct request *req, const void *in)", "{",
                 f"    return {name}_handle(req, in);", "}", ""]
+        if operation["account"]:
+            out += [f"static struct str {name}_account(const void *in)", "{",
+                    f"    return ((const struct api_{name} *)in)->body.{snake(operation['account'])};", "}", ""]
         if operation["tags"]:
             tags = ", ".join(c_string(tag) for tag in operation["tags"])
             out += [f"static const char *const {name}_tags[] = {{{tags}, NULL}};", ""]
@@ -472,6 +488,7 @@ def source(contract):
                 f"        .operation = API_OPERATION_{name.upper()},", f'        .operation_id = "{name}",',
                 f'        .method = "{operation["method"]}",', f"        .path = {c_string(operation['path'])},",
                 f"        .roles = {roles},", f"        .limit = API_LIMIT_{constant(operation['limit'])},",
+                f"        .limit_account = {name + '_account' if operation['account'] else 'NULL'},",
                 f"        .run = API_RUN_{constant(operation['run'])},",
                 f"        .idempotency = API_IDEMPOTENCY_{constant(operation['idempotency'])},",
                 f"        .body_max = {operation['body_max']},", f"        .raw_body = {c_bool(operation['raw'])},",

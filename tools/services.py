@@ -28,6 +28,7 @@ from urllib.parse import quote
 POSTGRES_BIN = '/usr/lib/postgresql/15/bin'
 SOCKET_PATH_MAX = 107  # bytes of sun_path, without the NUL
 START_TIMEOUT_S = 60
+REDIS_MEMORY = '256mb'  # docs/architecture.md says what goes when it is full
 
 
 class ServiceError(Exception):
@@ -308,7 +309,7 @@ class Redis:
         except FileNotFoundError:
             pass
         command = ['redis-server', '--port', '0', '--unixsocket', self.socket, '--unixsocketperm', '700', '--appendonly', 'no',
-                   '--save', '', '--daemonize', 'no', '--dir', self.home]
+                   '--save', '', '--maxmemory', REDIS_MEMORY, '--maxmemory-policy', 'volatile-lru', '--daemonize', 'no', '--dir', self.home]
         log = open(self.log, 'ab')
         self.process = subprocess.Popen(as_user(command, None, 'TERM'), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                         start_new_session=True)

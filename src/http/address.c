@@ -53,6 +53,13 @@ size_t address_format(const struct address *address, char out[48])
     return strlen(out);
 }
 
+struct address address_network(struct address address)
+{
+    if (memcmp(address.bytes, mapped_prefix, sizeof mapped_prefix) != 0)
+        memset(address.bytes + 8, 0, 8);
+    return address;
+}
+
 enum error_code address_set_parse(struct str text, struct address_set *set, struct error *error)
 {
     set->count = 0;

@@ -18,6 +18,9 @@ bool address_parse(struct str text, struct address *address);
 /* Terminated; the length is returned. */
 size_t address_format(const struct address *address, char out[48]);
 
+/* What one customer is given: an IPv4 address, or the /64 of an IPv6 one, within which she may choose. */
+struct address address_network(struct address address);
+
 #define ADDRESS_SET_MAX 64
 struct address_set {
     size_t count;

@@ -125,12 +125,14 @@ static void exchange_clear(struct http_exchange *x)
     x->match.head = false;
     x->match.allow = STR_NONE;
     x->input = NULL;
+    x->limit_key_count = 0;
+    x->limit = x->account_limit = (struct limiter_verdict){0};
     x->fill = NULL;
     x->shared_cache = NULL;
     x->shared_stamp = 0;
     x->cached = NULL;
     x->stream = NULL;
-    x->limited = x->owns_head = x->in_handler = x->stream_started = x->away = false;
+    x->owns_head = x->in_handler = x->stream_started = x->away = false;
     x->close_connection = x->hide_conditions = x->unchanged = false;
     x->returns = RETURN_ANSWER;
     x->early = ERR_OK;

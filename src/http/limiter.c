@@ -19,25 +19,24 @@ struct slot {
 };
 
 struct limiter {
-    int64_t scale_percent;
+    struct limiter_options options;
     pthread_mutex_t locks[LIMITER_LOCKS];
     struct slot rows[LIMITER_ROWS][LIMITER_WAYS];
 };
 
-static const struct {
-    const char *name;
-    int64_t quota, window_s;
-} policies[API_LIMIT_COUNT] = {
-    [API_LIMIT_READ] = {"read", 600, 10},      [API_LIMIT_WRITE] = {"write", 120, 10},
-    [API_LIMIT_SIGN_IN] = {"sign-in", 10, 10}, [API_LIMIT_CHECKOUT] = {"checkout", 60, 10},
-    [API_LIMIT_PAYMENT] = {"payment", 30, 10},
+static const char *const policies[API_LIMIT_COUNT][LIMITER_SCOPE_COUNT] = {
+    [API_LIMIT_READ] = {"read", "read", "read-address"},
+    [API_LIMIT_WRITE] = {"write", "write", "write-address"},
+    [API_LIMIT_SIGN_IN] = {"sign-in", "sign-in", "sign-in-address", "sign-in-account"},
+    [API_LIMIT_CHECKOUT] = {"checkout", "checkout", "checkout-address"},
+    [API_LIMIT_PAYMENT] = {"payment", "payment", "payment-address"},
 };
 
-struct limiter *limiter_new(int64_t scale_percent)
+struct limiter *limiter_new(struct limiter_options options)
 {
     struct limiter *limiter = calloc(1, sizeof *limiter);
     CHECK(limiter);
-    limiter->scale_percent = scale_percent;
+    limiter->options = options;
     for (size_t i = 0; i < LIMITER_LOCKS; i++)
         pthread_mutex_init(&limiter->locks[i], NULL);
     return limiter;
@@ -65,57 +64,119 @@ static struct slot *slot_for(struct slot row[LIMITER_WAYS], uint64_t hash)
     return oldest;
 }
 
-static int64_t quota_of(const struct limiter *limiter, enum api_limit limit)
-{
-    int64_t quota = policies[limit].quota * limiter->scale_percent / 100;
-    return quota < 1 ? 1 : quota;
-}
-
 bool limiter_is_shared(const struct limiter *limiter, enum api_limit limit)
 {
-    return limiter->scale_percent > 0 && limit != API_LIMIT_NONE && limit != API_LIMIT_READ;
+    return limiter->options.scale_percent > 0 && limit != API_LIMIT_NONE && limit != API_LIMIT_READ;
 }
 
-struct limiter_terms limiter_terms(const struct limiter *limiter, enum api_limit limit)
+struct limiter_terms limiter_terms(const struct limiter *limiter, enum api_limit limit,
+                                   enum limiter_scope scope)
 {
-    CHECK(limit != API_LIMIT_NONE && limit < API_LIMIT_COUNT);
-    struct limiter_terms terms = {.window_us = policies[limit].window_s * 1000000};
-    terms.step_us = terms.window_us / quota_of(limiter, limit);
+    const struct limiter_options *options = &limiter->options;
+    CHECK(limit < API_LIMIT_COUNT && policies[limit][scope]);
+    struct limiter_terms terms = {
+        .policy = policies[limit][scope], .quota = options->requests[limit], .window_s = LIMITER_WINDOW_S};
+    if (scope == LIMITER_ADDRESS)
+        terms.quota *= options->address_times;
+    if (scope == LIMITER_ACCOUNT) {
+        terms.quota = options->account_attempts;
+        terms.window_s = LIMITER_ACCOUNT_WINDOW_S;
+    }
+    terms.quota = terms.quota * options->scale_percent / 100;
+    if (terms.quota < 1)
+        terms.quota = 1;
+    terms.window_us = terms.window_s * 1000000;
+    terms.step_us = terms.window_us / terms.quota;
     if (terms.step_us < 1)
         terms.step_us = 1;
     return terms;
 }
 
-struct limiter_verdict limiter_verdict(const struct limiter *limiter, enum api_limit limit, bool allowed,
-                                       int64_t ahead_us)
+static bool is_used_up(const struct limiter_terms *terms, int64_t ahead_us)
 {
-    struct limiter_terms terms = limiter_terms(limiter, limit);
-    struct limiter_verdict verdict = {.allowed = allowed,
-                                      .policy = policies[limit].name,
-                                      .quota = quota_of(limiter, limit),
-                                      .window_s = policies[limit].window_s};
-    verdict.remaining = (terms.window_us - ahead_us) / terms.step_us;
-    verdict.reset_s = (ahead_us + 999999) / 1000000;
-    if (!allowed)
-        verdict.retry_after_s = (ahead_us + terms.step_us - terms.window_us + 999999) / 1000000;
-    return verdict;
+    return ahead_us + terms->step_us > terms->window_us;
 }
 
-struct limiter_verdict limiter_ask(struct limiter *limiter, enum api_limit limit, struct str key,
+struct limiter_verdict limiter_verdict(const struct limiter *limiter, const struct limiter_key *keys,
+                                       const int64_t *ahead_us, size_t count, bool allowed)
+{
+    struct limiter_verdict strictest = {.allowed = allowed};
+    for (size_t i = 0; i < count; i++) {
+        struct limiter_terms terms = limiter_terms(limiter, keys[i].limit, keys[i].scope);
+        if (!allowed && !is_used_up(&terms, ahead_us[i]))
+            continue;
+        struct limiter_verdict one = {.allowed = allowed,
+                                      .policy = terms.policy,
+                                      .quota = terms.quota,
+                                      .window_s = terms.window_s,
+                                      .remaining = (terms.window_us - ahead_us[i]) / terms.step_us,
+                                      .reset_s = (ahead_us[i] + 999999) / 1000000};
+        if (!allowed)
+            one.retry_after_s = (ahead_us[i] + terms.step_us - terms.window_us + 999999) / 1000000;
+        bool stricter =
+            allowed ? one.remaining < strictest.remaining : one.retry_after_s > strictest.retry_after_s;
+        if (!strictest.policy || stricter)
+            strictest = one;
+    }
+    return strictest;
+}
+
+static pthread_mutex_t *row_of(struct limiter *limiter, const struct limiter_key *key, uint64_t *hash,
+                               struct slot **row)
+{
+    uint64_t seed = (uint64_t)key->limit * LIMITER_SCOPE_COUNT + (uint64_t)key->scope;
+    *hash = XXH3_64bits_withSeed(key->who.ptr, key->who.len, seed);
+    size_t at = (size_t)(*hash >> 16) % LIMITER_ROWS;
+    *row = limiter->rows[at];
+    return &limiter->locks[at % LIMITER_LOCKS];
+}
+
+/* Uses the quota of one key; *ahead_us is what is used of it now. */
+static bool take(struct limiter *limiter, const struct limiter_key *key, int64_t now_us, int64_t *ahead_us)
+{
+    struct limiter_terms terms = limiter_terms(limiter, key->limit, key->scope);
+    uint64_t hash;
+    struct slot *row;
+    pthread_mutex_t *lock = row_of(limiter, key, &hash, &row);
+    pthread_mutex_lock(lock);
+    struct slot *slot = slot_for(row, hash);
+    *ahead_us = slot->full_us > now_us ? slot->full_us - now_us : 0;
+    bool allowed = !is_used_up(&terms, *ahead_us);
+    if (allowed) {
+        *ahead_us += terms.step_us;
+        slot->full_us = now_us + *ahead_us;
+    }
+    pthread_mutex_unlock(lock);
+    return allowed;
+}
+
+static void give_back(struct limiter *limiter, const struct limiter_key *key)
+{
+    uint64_t hash;
+    struct slot *row;
+    pthread_mutex_t *lock = row_of(limiter, key, &hash, &row);
+    pthread_mutex_lock(lock);
+    for (size_t i = 0; i < LIMITER_WAYS; i++)
+        if (row[i].hash == hash)
+            row[i].full_us -= limiter_terms(limiter, key->limit, key->scope).step_us;
+    pthread_mutex_unlock(lock);
+}
+
+/* One key after the other, each under its own lock: what a later one refuses is given back to the earlier
+ * ones. Meanwhile they count one too many, which may refuse somebody else and never lets anybody through. */
+struct limiter_verdict limiter_ask(struct limiter *limiter, const struct limiter_key *keys, size_t count,
                                    int64_t now_us)
 {
-    if (limit == API_LIMIT_NONE || limiter->scale_percent == 0)
+    int64_t ahead_us[LIMITER_KEYS_MAX];
+    CHECK(count <= LIMITER_KEYS_MAX);
+    if (limiter->options.scale_percent == 0)
         return (struct limiter_verdict){.allowed = true};
-    struct limiter_terms terms = limiter_terms(limiter, limit);
-    uint64_t hash = XXH3_64bits_withSeed(key.ptr, key.len, (uint64_t)limit);
-    size_t row = (size_t)(hash >> 16) % LIMITER_ROWS;
-    pthread_mutex_t *lock = &limiter->locks[row % LIMITER_LOCKS];
-    pthread_mutex_lock(lock);
-    struct slot *slot = slot_for(limiter->rows[row], hash);
-    int64_t full_us = slot->full_us > now_us ? slot->full_us : now_us;
-    bool allowed = full_us + terms.step_us - now_us <= terms.window_us;
-    if (allowed)
-        slot->full_us = full_us += terms.step_us;
-    pthread_mutex_unlock(lock);
-    return limiter_verdict(limiter, limit, allowed, full_us - now_us);
+    for (size_t i = 0; i < count; i++) {
+        if (take(limiter, &keys[i], now_us, &ahead_us[i]))
+            continue;
+        for (size_t k = 0; k < i; k++)
+            give_back(limiter, &keys[k]);
+        return limiter_verdict(limiter, &keys[i], &ahead_us[i], 1, false);
+    }
+    return limiter_verdict(limiter, keys, ahead_us, count, true);
 }

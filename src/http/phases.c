@@ -74,8 +74,8 @@ static void set_client_address(struct http_exchange *x)
                         ? arena_printf(x->req.arena, "%.*s,%.*s", STR_ARG(forwarded), STR_ARG(field->value))
                         : field->value;
     }
-    struct address client = address_behind_proxies(&x->server->trusted, x->connection->peer, forwarded);
-    x->req.client_address = (struct str){x->address_text, address_format(&client, x->address_text)};
+    x->client = address_behind_proxies(&x->server->trusted, x->connection->peer, forwarded);
+    x->req.client_address = (struct str){x->address_text, address_format(&x->client, x->address_text)};
 }
 
 static enum error_code phase_authenticate(struct http_exchange *x)
@@ -102,60 +102,6 @@ static enum error_code phase_authorize(struct http_exchange *x)
         return ERR_UNAUTHENTICATED;
     req->principal.role = ROLE_PARTNER;
     return ERR_OK;
-}
-
-static enum error_code limit_apply(struct http_exchange *x, struct limiter_verdict verdict)
-{
-    struct request *req = &x->req;
-    x->limit = verdict;
-    x->limited = true;
-    if (verdict.allowed)
-        return ERR_OK;
-    counter_add(&x->loop->metrics.limits_refused, 1);
-    req->error.retry_after_s = verdict.retry_after_s;
-    return error_set(&req->error, ERR_RATE_LIMITED, "At most %lld requests of this kind in %lld s",
-                     (long long)verdict.quota, (long long)verdict.window_s);
-}
-
-/* The local limiter is asked for every request. What it refuses the shared one would refuse as well, since
- * this server's requests are a part of all; so a flood costs Redis nothing, and when Redis goes away the
- * local one knows its callers already. */
-static enum error_code phase_rate_limit(struct http_exchange *x)
-{
-    struct request *req = &x->req;
-    req->phase = PHASE_RATE_LIMIT;
-    if (!x->server->limiter || req->route->limit == API_LIMIT_NONE)
-        return ERR_OK;
-    struct str key = uuid_is_zero(req->principal.user_id.uuid)
-                         ? req->client_address
-                         : (struct str){(const char *)req->principal.user_id.uuid.bytes, 16};
-    return limit_apply(x, limiter_ask(x->server->limiter, req->route->limit, key, req->started_us));
-}
-
-/* True: Redis has been asked, phases_limited() goes on. Asked when the whole request is there: a connection
- * waits for one thing at a time. */
-static bool shared_limit_asked(struct http_exchange *x)
-{
-    struct request *req = &x->req;
-    enum api_limit limit = req->route->limit;
-    if (!x->limited || !x->limit.policy)
-        return false;
-    if (!x->loop->shared_limiter || !limiter_is_shared(x->server->limiter, limit)) {
-        counter_add(&x->loop->metrics.limits_local, 1);
-        return false;
-    }
-    char key[128], hex[32];
-    bool known = !uuid_is_zero(req->principal.user_id.uuid);
-    uuid_hex(req->principal.user_id.uuid, hex);
-    struct str who = known ? (struct str){hex, sizeof hex} : req->client_address;
-    int len = snprintf(key, sizeof key, "limit:%s:%s:%.*s", x->limit.policy, known ? "user" : "address",
-                       STR_ARG(who));
-    CHECK(len > 0 && (size_t)len < sizeof key);
-    x->away = shared_limiter_ask(x->loop->shared_limiter, (struct str){key, (size_t)len},
-                                 limiter_terms(x->server->limiter, limit), x);
-    if (!x->away)
-        counter_add(&x->loop->metrics.limits_fallback, 1);
-    return x->away;
 }
 
 static bool is_media_type(struct str given, struct str wanted)
@@ -203,7 +149,7 @@ enum phase_result phases_head(struct http_exchange *x)
     if (!code)
         code = phase_authorize(x);
     if (!code)
-        code = phase_rate_limit(x);
+        code = limits_head(x);
     if (!code && answer_scope(x) == ANSWER_PRIVATE && answers_peek(x))
         return PHASES_ANSWERED;
     if (!code)
@@ -228,10 +174,12 @@ static struct str input_header(const void *context, struct str name)
     return head_field(context, name);
 }
 
-static enum error_code phase_decode(struct http_exchange *x)
+enum error_code phases_decode(struct http_exchange *x)
 {
     struct request *req = &x->req;
     req->phase = PHASE_DECODE;
+    if (x->input)
+        return ERR_OK;
     struct api_input input = {.path_params = x->match.params,
                               .path_param_count = x->match.param_count,
                               .query = req->query,
@@ -272,7 +220,7 @@ static enum error_code phase_idempotency(struct http_exchange *x)
 
 static enum error_code decode_and_check(struct http_exchange *x)
 {
-    enum error_code code = phase_decode(x);
+    enum error_code code = phases_decode(x);
     return code ? code : phase_idempotency(x);
 }
 
@@ -369,28 +317,32 @@ static void dispatch_route(struct http_exchange *x)
         dispatch(x);
 }
 
-void phases_limited(void *exchange, bool known, bool allowed, int64_t ahead_us)
+void phases_limited(void *exchange, const struct shared_answer *answer)
 {
     struct http_exchange *x = exchange;
     x->away = false;
-    counter_add(known ? &x->loop->metrics.limits_redis : &x->loop->metrics.limits_fallback, 1);
-    if (known) {
-        enum error_code code =
-            limit_apply(x, limiter_verdict(x->server->limiter, x->req.route->limit, allowed, ahead_us));
-        if (code) {
-            phases_finish(x, code);
-            return;
-        }
-    }
-    dispatch_route(x);
+    enum error_code code = limits_decided(x, answer);
+    if (code)
+        phases_finish(x, code);
+    else
+        dispatch_route(x);
+}
+
+static void limit_and_dispatch(struct http_exchange *x)
+{
+    bool asked;
+    enum error_code code = limits_message(x, &asked);
+    if (code)
+        phases_finish(x, code);
+    else if (!asked)
+        dispatch_route(x);
 }
 
 void phases_message(struct http_exchange *x)
 {
     struct request *req = &x->req;
     if (req->route) {
-        if (!shared_limit_asked(x))
-            dispatch_route(x);
+        limit_and_dispatch(x);
     } else if (x->match.allow.ptr) {
         respond_empty(req, 204);
         respond_header(req, STR("Allow"), x->match.allow);
@@ -407,6 +359,10 @@ void phases_returned(struct http_exchange *x)
     x->away = false;
     switch (x->returns) {
     case RETURN_ANSWER:
+        if (x->req.response.status < 300)
+            limits_succeeded(x);
+        connection_answer(x);
+        return;
     case RETURN_CACHED:
         connection_answer(x);
         return;

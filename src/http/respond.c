@@ -281,7 +281,7 @@ static size_t put(char *to, size_t at, struct str text)
 static size_t limit_fields(const struct http_exchange *x, char *to)
 {
     const struct limiter_verdict *limit = &x->limit;
-    if (!x->limited || !limit->policy)
+    if (!limit->policy)
         return 0;
     int len = snprintf(to, TAIL_BYTES,
                        "RateLimit-Policy: \"%s\";q=%lld;w=%lld\r\nRateLimit: \"%s\";r=%lld;t=%lld\r\n",

@@ -377,7 +377,7 @@ enum error_code http_server_start(const struct http_server_options *options, str
     if (config()->cache_entries > 0)
         server->cache = cache_new((size_t)config()->cache_entries, (size_t)config()->cache_bytes);
     if (options->rate_limits)
-        server->limiter = limiter_new(config()->limit_scale_percent);
+        server->limiter = limiter_new(limits_configured());
     if (options->shared_cache)
         answers_metrics();
     server->addresses = address_counts_new();

@@ -100,9 +100,11 @@ struct http_exchange {
     enum { RETURN_ANSWER, RETURN_STREAM, RETURN_CACHED, RETURN_CACHE_AGAIN, RETURN_UNCACHED } returns;
     bool unchanged; /* If-None-Match fits the cached answer */
     struct stream *stream;
-    struct limiter_verdict limit;
-    bool limited;   /* `limit` is set */
-    bool owns_head; /* the head's bytes live in the arena */
+    struct address client, network; /* behind trusted proxies; what limits take for one customer's */
+    struct limiter_key limit_keys[LIMITER_KEYS_MAX];
+    size_t limit_key_count;
+    struct limiter_verdict limit, account_limit; /* told; the local one of the account that is named */
+    bool owns_head;                              /* the head's bytes live in the arena */
     bool in_handler, stream_started, away, close_connection, hide_conditions;
     enum error_code early; /* refused at the head; told when the body has been read away */
     struct str out_head, out_body;
@@ -232,7 +234,9 @@ size_t phases_body_max(const struct http_exchange *exchange);
 /* The whole request is here. Answers at once, or hands the exchange to a worker or an async handler. */
 void phases_message(struct http_exchange *exchange);
 /* What the shared limiter of a loop says about an exchange (shared_limiter_fn). */
-void phases_limited(void *exchange, bool known, bool allowed, int64_t ahead_us);
+void phases_limited(void *exchange, const struct shared_answer *answer);
+/* Fills `input`; the second time it does nothing. */
+enum error_code phases_decode(struct http_exchange *exchange);
 /* An exchange that was away is back on its loop. */
 void phases_returned(struct http_exchange *exchange);
 /* On a worker's thread: decode, handler, encode. shared_cache: the worker's, or NULL. */
@@ -243,6 +247,16 @@ void phases_finish(struct http_exchange *exchange, enum error_code code);
 void phases_malformed(struct http_exchange *exchange, enum error_code code, const char *detail);
 /* Metrics and access log of an answered exchange. */
 void phases_log(struct http_exchange *exchange, int status, int64_t bytes);
+
+/* limits.c */
+struct limiter_options limits_configured(void);
+/* At the head: the local limiter. */
+enum error_code limits_head(struct http_exchange *exchange);
+/* The whole request is there. asked: Redis is being asked, phases_limited() goes on. */
+enum error_code limits_message(struct http_exchange *exchange, bool *asked);
+enum error_code limits_decided(struct http_exchange *exchange, const struct shared_answer *answer);
+/* Who asked has proved to be who she says. */
+void limits_succeeded(struct http_exchange *exchange);
 
 /* respond.c */
 void response_encode(struct http_exchange *exchange);

@@ -22,16 +22,31 @@
 #define PAUSE_MS 1000  /* before connecting again */
 #define QUIET_MS 250   /* after an answer that came too late nobody is asked */
 
+/* KEYS: those of the limits; then, if there is an excuse, its key and the one that counts instead of the last
+ * limit. ARGV: step and window of each limit. {1 or 0, what is used of each}. All are used, or none. */
 static struct redis_script script = {
-    .text = "local t = redis.call('TIME')\n"
-            "local now = t[1] * 1000000 + t[2]\n"
-            "local step, window = tonumber(ARGV[1]), tonumber(ARGV[2])\n"
-            "local full = tonumber(redis.call('GET', KEYS[1]) or 0)\n"
-            "if full < now then full = now elseif full > now + window then full = now + window end\n"
-            "if full + step - now > window then return {0, full - now} end\n"
-            "full = full + step\n"
-            "redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', math.ceil((full - now) / 1000))\n"
-            "return {1, full - now}\n"};
+    .text =
+        "local t = redis.call('TIME')\n"
+        "local now = t[1] * 1000000 + t[2]\n"
+        "local count = #ARGV / 2\n"
+        "local keys = {unpack(KEYS, 1, count)}\n"
+        "if #KEYS > count and redis.call('EXISTS', KEYS[count + 1]) == 1 then keys[count] = KEYS[count + 2] "
+        "end\n"
+        "local said, fits = {1}, true\n"
+        "for i = 1, count do\n"
+        "  local step, window = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])\n"
+        "  local ahead = tonumber(redis.call('GET', keys[i]) or 0) - now\n"
+        "  if ahead < 0 then ahead = 0 elseif ahead > window then ahead = window end\n"
+        "  said[i + 1] = ahead\n"
+        "  if ahead + step > window then fits = false end\n"
+        "end\n"
+        "if not fits then said[1] = 0 return said end\n"
+        "for i = 1, count do\n"
+        "  local ahead = said[i + 1] + tonumber(ARGV[2 * i - 1])\n"
+        "  said[i + 1] = ahead\n"
+        "  redis.call('SET', keys[i], string.format('%.0f', now + ahead), 'PX', math.ceil(ahead / 1000))\n"
+        "end\n"
+        "return said\n"};
 
 enum state { STATE_AWAY, STATE_RESOLVING, STATE_CONNECTING, STATE_READY, STATE_CLOSED };
 
@@ -42,9 +57,7 @@ struct question {
     bool waiting; /* the caller has not been told */
     bool again;   /* sent a second time, with the script's text */
     uint64_t asked_ms, asked_tick;
-    struct limiter_terms terms;
-    size_t key_len;
-    char key[];
+    struct shared_question what;
 };
 
 TAILQ_HEAD(questions, question);
@@ -190,7 +203,7 @@ static void begin_connecting(struct shared_limiter *limiter)
 
 /* ---- questions ---- */
 
-static void question_end(struct question *question, bool known, bool allowed, int64_t ahead_us)
+static void question_end(struct question *question, const struct shared_answer *answer)
 {
     struct shared_limiter *limiter = question->limiter;
     void *context = question->context;
@@ -199,25 +212,70 @@ static void question_end(struct question *question, bool known, bool allowed, in
     limiter->question_count--;
     free(question);
     if (waiting)
-        limiter->decided(context, known, allowed, ahead_us);
+        limiter->decided(context, answer);
 }
 
 static void on_answer(redisAsyncContext *redis, void *reply, void *context);
 
+#define ARGUMENTS_MAX (3 + LIMITER_KEYS_MAX + 2 + 2 * LIMITER_KEYS_MAX)
+
+struct arguments {
+    int count;
+    const char *values[ARGUMENTS_MAX];
+    size_t lengths[ARGUMENTS_MAX];
+    char numbers[2 * LIMITER_KEYS_MAX + 1][24];
+    int number_count;
+};
+
+static void argument_add(struct arguments *arguments, const char *value, size_t len)
+{
+    CHECK(arguments->count < ARGUMENTS_MAX);
+    arguments->values[arguments->count] = value;
+    arguments->lengths[arguments->count++] = len;
+}
+
+static void number_add(struct arguments *arguments, int64_t number)
+{
+    char *text = arguments->numbers[arguments->number_count++];
+    int len = snprintf(text, sizeof arguments->numbers[0], "%lld", (long long)number);
+    argument_add(arguments, text, (size_t)len);
+}
+
 static bool question_send(redisAsyncContext *redis, struct question *question)
 {
-    char step[24], window[24];
-    int step_len = snprintf(step, sizeof step, "%lld", (long long)question->terms.step_us);
-    int window_len = snprintf(window, sizeof window, "%lld", (long long)question->terms.window_us);
-    const char *args[] = {question->again ? "EVAL" : "EVALSHA",
-                          question->again ? script.text : script.sha1,
-                          "1",
-                          question->key,
-                          step,
-                          window};
-    size_t lengths[] = {strlen(args[0]),   strlen(args[1]),  1,
-                        question->key_len, (size_t)step_len, (size_t)window_len};
-    return redisAsyncCommandArgv(redis, on_answer, question, 6, args, lengths) == REDIS_OK;
+    const struct shared_question *what = &question->what;
+    struct arguments arguments = {.count = 0};
+    const char *command = question->again ? "EVAL" : "EVALSHA";
+    const char *named = question->again ? script.text : script.sha1;
+    argument_add(&arguments, command, strlen(command));
+    argument_add(&arguments, named, strlen(named));
+    number_add(&arguments, (int64_t)what->count + (what->excuse_len ? 2 : 0));
+    for (size_t i = 0; i < what->count; i++)
+        argument_add(&arguments, what->limits[i].name, what->limits[i].name_len);
+    if (what->excuse_len) {
+        argument_add(&arguments, what->excuse, what->excuse_len);
+        argument_add(&arguments, what->instead, what->instead_len);
+    }
+    for (size_t i = 0; i < what->count; i++) {
+        number_add(&arguments, what->limits[i].terms.step_us);
+        number_add(&arguments, what->limits[i].terms.window_us);
+    }
+    return redisAsyncCommandArgv(redis, on_answer, question, arguments.count, arguments.values,
+                                 arguments.lengths) == REDIS_OK;
+}
+
+static struct shared_answer answer_read(const redisReply *said, size_t count)
+{
+    struct shared_answer answer = {.known = said && said->type == REDIS_REPLY_ARRAY &&
+                                            said->elements == 1 + count};
+    for (size_t i = 0; answer.known && i <= count; i++)
+        answer.known = said->element[i]->type == REDIS_REPLY_INTEGER;
+    if (!answer.known)
+        return answer;
+    answer.allowed = said->element[0]->integer == 1;
+    for (size_t i = 0; i < count; i++)
+        answer.ahead_us[i] = said->element[i + 1]->integer;
+    return answer;
 }
 
 static void on_answer(redisAsyncContext *redis, void *reply, void *context)
@@ -229,33 +287,28 @@ static void on_answer(redisAsyncContext *redis, void *reply, void *context)
         if (question_send(redis, question))
             return;
     }
-    bool known = said && said->type == REDIS_REPLY_ARRAY && said->elements == 2 &&
-                 said->element[0]->type == REDIS_REPLY_INTEGER &&
-                 said->element[1]->type == REDIS_REPLY_INTEGER;
+    struct shared_answer answer = answer_read(said, question->what.count);
     /* An error of Redis (read only, out of memory): it will be the same for the next ones. */
-    if (said && !known)
+    if (said && !answer.known)
         question->limiter->quiet_until_ms = uv_now(question->limiter->loop) + QUIET_MS;
-    question_end(question, known, known && said->element[0]->integer == 1,
-                 known ? said->element[1]->integer : 0);
+    question_end(question, &answer);
 }
 
-bool shared_limiter_ask(struct shared_limiter *limiter, struct str key, struct limiter_terms terms,
-                        void *context)
+bool shared_limiter_ask(struct shared_limiter *limiter, const struct shared_question *what, void *context)
 {
     uint64_t now_ms = uv_now(limiter->loop);
+    CHECK(what->count > 0 && what->count <= LIMITER_KEYS_MAX);
     if (limiter->state != STATE_READY || now_ms < limiter->quiet_until_ms ||
         limiter->question_count >= SHARED_LIMITER_PENDING_MAX)
         return false;
-    struct question *question = malloc(sizeof *question + key.len);
+    struct question *question = malloc(sizeof *question);
     CHECK(question);
     *question = (struct question){.limiter = limiter,
                                   .context = context,
                                   .waiting = true,
                                   .asked_ms = now_ms,
                                   .asked_tick = limiter->tick,
-                                  .terms = terms,
-                                  .key_len = key.len};
-    memcpy(question->key, key.ptr, key.len);
+                                  .what = *what};
     if (!question_send(limiter->redis, question)) {
         free(question);
         return false;
@@ -264,6 +317,13 @@ bool shared_limiter_ask(struct shared_limiter *limiter, struct str key, struct l
     limiter->question_count++;
     timer_need(limiter);
     return true;
+}
+
+void shared_limiter_remember(struct shared_limiter *limiter, struct str name, int64_t time_s)
+{
+    if (limiter->state == STATE_READY)
+        redisAsyncCommand(limiter->redis, NULL, NULL, "SET %b 1 EX %lld", name.ptr, name.len,
+                          (long long)time_s);
 }
 
 /* ---- time ---- */
@@ -279,7 +339,7 @@ static void questions_expire(struct shared_limiter *limiter, uint64_t now_ms)
         if (question->waiting) {
             question->waiting = false;
             limiter->quiet_until_ms = now_ms + QUIET_MS;
-            limiter->decided(question->context, false, false, 0);
+            limiter->decided(question->context, &(struct shared_answer){.known = false});
         }
         question = TAILQ_NEXT(question, link);
     }

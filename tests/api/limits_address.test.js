@@ -1,0 +1,142 @@
+'use strict';
+// Quotas that several share: the customers of an address, and all who try to sign in to one account. Three servers, one Redis.
+const { test } = require('node:test');
+const assert = require('node:assert');
+const { shop, makePerson, poll } = require('../harness');
+
+const WRITES = 20; // in 10 s of a customer
+const TIMES = 2;
+const ATTEMPTS = 5; // in 15 minutes
+const env = shop({ roles: ['serve', 'serve:2', 'serve:3'], settings: { limit_scale_percent: 100, trusted_proxies: '127.0.0.1, ::1',
+  limit_write: WRITES, limit_address_times: TIMES, limit_account_attempts: ATTEMPTS, limit_sign_in: 50 } });
+const servers = () => ['serve', 'serve:2', 'serve:3'].map((name) => env.client(name));
+
+let last = 0;
+const newAddress = () => `198.18.${(last += 1) >> 8}.${last & 255}`;
+const makeCart = (api, token, address) => api.call('cart_create', { body: { currency: 'HKD' }, token, headers: { 'X-Forwarded-For': address }, expect: [201, 429] });
+const signIn = (api, email, address, password = 'not the password') => api.call('session_sign_in', {
+  body: { email, password }, headers: { 'X-Forwarded-For': address }, expect: [200, 401, 429] });
+
+async function decisions(api, source) {
+  const { text } = await api.call('metrics_show', { expect: 200 });
+  return Number(new RegExp(`^cathay_http_limit_decisions_total\\{source="${source}"\\} (\\d+)$`, 'm').exec(text)[1]);
+}
+
+/** All servers are connected to Redis. */
+async function shared() {
+  for (const api of servers()) {
+    const before = await decisions(api, 'redis');
+    await poll(async () => {
+      await makeCart(api, undefined, newAddress());
+      return await decisions(api, 'redis') > before;
+    }, { what: 'a limit decided by Redis' });
+  }
+}
+
+/** In turn on all servers: {allowed, refused: answers, seconds}. */
+async function inTurn(count, ask) {
+  const began = Date.now();
+  const answers = [];
+  for (let i = 0; i < count; i += 1) answers.push(await ask(servers()[i % 3], i));
+  const refused = answers.filter(({ status }) => status === 429);
+  return { answers, refused, allowed: count - refused.length, seconds: Math.ceil((Date.now() - began) / 1000) };
+}
+
+async function bots(count) {
+  const people = [];
+  for (let i = 0; i < count; i += 1) people.push(await makePerson(env));
+  return people;
+}
+
+test('FRD-1 many tokens from one address share its quota; each has hers elsewhere', async () => {
+  await shared();
+  const people = await bots(5);
+  const address = newAddress();
+  const { refused, allowed, seconds } = await inTurn(5 * WRITES, (api, i) => makeCart(api, people[i % 5].token, address));
+  assert.ok(allowed >= TIMES * WRITES && allowed <= TIMES * WRITES + seconds * TIMES * WRITES / 10, `${allowed} were let through in ${seconds} s`);
+  const [{ headers, body }] = refused;
+  assert.strictEqual(body.code, 'rate_limited');
+  assert.strictEqual(headers['ratelimit-policy'], `"write-address";q=${TIMES * WRITES};w=10`);
+  assert.match(headers.ratelimit, /^"write-address";r=0;t=\d+$/);
+  assert.match(headers['retry-after'], /^[1-9]\d*$/);
+  const elsewhere = await makeCart(servers()[0], people[0].token, newAddress());
+  assert.strictEqual(elsewhere.status, 201, 'what the address refused was not taken from hers');
+  assert.match(elsewhere.headers['ratelimit-policy'], /^"write";/);
+  assert.strictEqual((await makeCart(servers()[0], undefined, address)).status, 201, 'strangers of the address have their own');
+});
+
+test('FRD-1 the strictest limit is told', async () => {
+  await shared();
+  const people = await bots(2);
+  const address = newAddress();
+  for (let i = 0; i < WRITES - 2; i += 1) await makeCart(servers()[i % 3], people[0].token, address);
+  const near = await makeCart(servers()[0], people[0].token, address);
+  assert.match(near.headers.ratelimit, /^"write";r=[0-9];/, 'hers is nearly used');
+  for (let i = 0; i < WRITES; i += 1) await makeCart(servers()[i % 3], people[1].token, address);
+  const third = await makeCart(servers()[0], (await bots(1))[0].token, address);
+  assert.match(third.headers['ratelimit-policy'], /^"write-address";/, 'hers is whole, the address\'s is not');
+});
+
+test('FRD-1 an IPv6 network of one customer is one address', async () => {
+  await shared();
+  const own = `2001:db8:${(last += 1).toString(16)}:1`;
+  const { allowed, seconds } = await inTurn(2 * WRITES, (api, i) => makeCart(api, undefined, `${own}::${(i + 1).toString(16)}`));
+  assert.ok(allowed >= WRITES && allowed <= WRITES + seconds * WRITES / 10, `${allowed} were let through in ${seconds} s`);
+  assert.strictEqual((await makeCart(servers()[0], undefined, `2001:db8:${last.toString(16)}:2::1`)).status, 201, 'the next network is somebody else');
+});
+
+test('FRD-1 ACC guesses at one account from many addresses meet in one quota; its owner still gets in', async () => {
+  await shared();
+  const owner = await makePerson(env);
+  const home = newAddress();
+  assert.strictEqual((await signIn(servers()[0], owner.email, home, owner.password)).status, 200);
+  const { refused, allowed, answers } = await inTurn(30, (api) => signIn(api, owner.email, newAddress()));
+  assert.ok(allowed >= ATTEMPTS - 1 && allowed <= ATTEMPTS, `${allowed} guesses were let through`);
+  assert.ok(answers.every(({ status }) => status !== 200));
+  const [{ headers }] = refused;
+  assert.strictEqual(headers['ratelimit-policy'], `"sign-in-account";q=${ATTEMPTS};w=900`);
+  assert.match(headers['retry-after'], /^[1-9]\d*$/);
+  for (const spelled of [owner.email.toUpperCase(), ` ${owner.email} `]) assert.strictEqual((await signIn(servers()[1], spelled, newAddress())).status, 429, 'however it is spelled');
+  for (const api of servers()) assert.strictEqual((await signIn(api, owner.email, home, owner.password)).status, 200, 'from where she has signed in before');
+  const guests = await inTurn(2 * ATTEMPTS, (api) => signIn(api, owner.email, home));
+  assert.ok(guests.refused.length > 0, 'guesses from her own address are limited as well');
+  assert.strictEqual((await signIn(servers()[2], 'somebody.else@cathay.example', newAddress())).status, 401, 'other accounts are not touched');
+});
+
+test('FRD-1 SEC an account that is not there is limited alike', async () => {
+  await shared();
+  const { refused, allowed } = await inTurn(3 * ATTEMPTS, (api) => signIn(api, 'never.was@cathay.example', newAddress()));
+  assert.strictEqual(allowed, ATTEMPTS);
+  assert.match(refused[0].headers['ratelimit-policy'], /^"sign-in-account";/);
+});
+
+test('SEC Redis holds no names of accounts', async () => {
+  await shared();
+  const owner = await makePerson(env);
+  await signIn(servers()[0], owner.email, newAddress(), owner.password);
+  await signIn(servers()[0], owner.email, newAddress());
+  const keys = String(await env.redis.command('KEYS *'));
+  assert.match(keys, /limit:sign-in-account:[0-9a-f]{32}/);
+  assert.match(keys, /limit:known:[0-9a-f]{32}/);
+  assert.ok(!keys.includes('@') && !keys.includes(owner.email.split('@')[0]));
+});
+
+test('FRD-1 Redis killed in the middle: accounts and addresses go on being limited by each server', async () => {
+  await shared();
+  const people = await bots(5);
+  const [api] = servers();
+  const [address, email] = [newAddress(), 'attacked@cathay.example'];
+  for (let i = 0; i < TIMES * WRITES; i += 1) await makeCart(api, people[i % 5].token, address);
+  for (let i = 0; i < ATTEMPTS; i += 1) await signIn(api, email, newAddress());
+  await env.redis.stop();
+  const began = Date.now();
+  const carts = [];
+  for (let i = 0; i < 20; i += 1) carts.push(await makeCart(api, people[i % 5].token, address));
+  const passed = carts.filter(({ status }) => status === 201).length;
+  assert.ok(passed <= 2 + Math.ceil((Date.now() - began) / 1000 + 1) * TIMES * WRITES / 10, `${passed} of 20 were let through: the local one had counted all along`);
+  const guesses = [];
+  for (let i = 0; i < 10; i += 1) guesses.push(await signIn(api, email, newAddress()));
+  assert.ok(guesses.every(({ status }) => status === 429), 'and had the account\'s');
+  await env.redis.start();
+  await shared();
+});
