@@ -149,7 +149,7 @@ test('FRD-1 one script call for each limited request, none for reads and for wha
 
 test('FRD-1 FLS an office behind one address takes part in a flash sale; one buyer who hammers is stopped', async () => {
   await shared();
-  const sale = await saleOf(env, { quantity: 5, perCustomer: 1 });
+  const sale = await saleOf(env, { quantity: 500, perCustomer: 1 });
   const headers = { 'X-Forwarded-For': newAddress() };
   const people = await Promise.all(Array.from({ length: 12 }, () => makePerson(env, 'customer', { api: from(servers()[0], newAddress()) })));
   const tries = await Promise.all(people.flatMap((person) => Array.from({ length: 10 }, (_, i) => sale.buy(person, { client: servers()[i % 3], headers, key: `try-${i}` }))));

@@ -11,7 +11,7 @@ const keys = async (pattern) => String(await env.redis.command(`KEYS ${pattern}`
 
 test('CCH-3 a cache that fills Redis takes nothing away from streams, stamps, limits and sales', async () => {
   const buyer = await makePerson(env);
-  const sale = await saleOf(env, { quantity: 5 });
+  const sale = await saleOf(env, { quantity: 500 });
   await poll(async () => (await sale.buy(buyer)).status === 201, { what: 'a unit of the sale' });
   await env.redis.command('XADD cathay:tasks:low * t 00000000000000000000000000000000');
   const memory = await info('used_memory') + 3 * 1024 * 1024;
