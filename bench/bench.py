@@ -19,6 +19,7 @@ from stand import HOME, Row, Stand, build, say, services
 SUBJECTS = [  # file, seconds that it may take on a quiet machine by default
     ('orders', 190),
     ('curve', 170),
+    ('confirm', 60),
     ('cached', 60),
     ('memory', 30),
 ]

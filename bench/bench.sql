@@ -21,3 +21,17 @@ SELECT id AS user_id FROM users WHERE email LIKE 'shopper%@bench.example' ORDER 
 -- name: bench_orders() :one
 -- returns: count int8
 SELECT count(*) AS count FROM orders;
+
+-- What the gateway will tell of, in the order of placing.
+-- name: bench_payments(most int8) :many
+-- returns: payment_id payment_id, order_id order_id, number int8, intent_id text, amount_minor int8, currency text
+SELECT p.id AS payment_id, p.order_id, o.number, p.intent_id, p.amount_minor, p.currency
+FROM payment p JOIN orders o ON o.id = p.order_id
+WHERE p.state = 'pending'
+ORDER BY p.id LIMIT :most;
+
+-- Whether an order up to this payment still waits.
+-- name: bench_waiting(last payment_id) :one
+-- returns: waiting bool
+SELECT EXISTS (SELECT FROM payment p JOIN orders o ON o.id = p.order_id
+               WHERE p.id <= :last AND (p.state IN ('created', 'pending') OR o.state = 'pending_payment')) AS waiting;

@@ -113,13 +113,11 @@ static void finished(struct checkout_command *command, enum error_code code)
 
 static void parse(int argc, char **argv)
 {
-    static const struct argument table[] = {{"shoppers", &options.shoppers, 1, SHOPPERS_MAX, NULL},
-                                            {"seconds", &options.seconds, 1, 600, NULL},
-                                            {"lines", &options.lines, 1, LINES_MAX, NULL},
-                                            {"skus", &options.skus, 1, SKUS_MAX, NULL},
-                                            {"points", &options.points, 0, SPENT_MAX, NULL},
-                                            {"lanes", &options.lanes, 1, CHECKOUT_LANES_MAX, NULL},
-                                            {"batch", &options.batch, 1, SHOPPERS_MAX, NULL}};
+    static const struct argument table[] = {
+        {"shoppers", &options.shoppers, 1, SHOPPERS_MAX, NULL}, {"seconds", &options.seconds, 1, 600, NULL},
+        {"lines", &options.lines, 1, LINES_MAX, NULL},          {"skus", &options.skus, 1, SKUS_MAX, NULL},
+        {"points", &options.points, 0, SPENT_MAX, NULL},        {"lanes", &options.lanes, 1, LANES_MAX, NULL},
+        {"batch", &options.batch, 1, SHOPPERS_MAX, NULL}};
     arguments_read(table, sizeof table / sizeof table[0], argc, argv);
 }
 

@@ -10,6 +10,7 @@
 #include "sandbox/sandbox.h"
 #include "shop/accounts/accounts.h"
 #include "shop/checkout/checkout.h"
+#include "shop/payments/payments.h"
 #include "shop/sale/sale.h"
 #include "work/work.h"
 
@@ -61,6 +62,15 @@ static enum error_code start(struct roles *roles, struct error *error)
     if (code)
         return code;
     roles->engine = true;
+    struct payments_webhooks_options webhooks = {
+        .database_url = settings->database_url,
+        .lanes = (int)settings->webhook_lanes,
+        .batch_max = (size_t)settings->webhook_batch_max,
+        .queue_max = (size_t)settings->webhook_queue,
+    };
+    code = payments_webhooks_start(&webhooks, error);
+    if (code)
+        return code;
     code = sale_start(settings->database_url, settings->redis_url, error);
     if (code)
         return code;
@@ -88,6 +98,7 @@ static void stop(struct roles *roles)
         http_server_stop(roles->server);
     if (roles->sales)
         sale_stop();
+    payments_webhooks_stop();
     if (roles->engine)
         checkout_engine_stop();
     if (roles->live)

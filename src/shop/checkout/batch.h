@@ -6,10 +6,7 @@
 #include "pg/pg.h"
 #include "shop/checkout/checkout.h"
 
-/* Plans made on empty tables would be poison, and locks are taken in index order only with these. */
-#define CHECKOUT_CONNECTION_SETTINGS                                                                         \
-    "SET plan_cache_mode = force_generic_plan; SET enable_hashjoin = off; SET enable_mergejoin = off; "      \
-    "SET enable_seqscan = off; SET jit = off; SET lock_timeout = '5s'"
+#define CHECKOUT_CONNECTION_SETTINGS LANE_CONNECTION_SETTINGS "SET lock_timeout = '5s'"
 
 /* Tries once. ERR_OK: every command has its outcome and, where it was accepted or replayed, its answer; all
  * of it is committed. Another code: nothing was written, except after ERR_DATABASE, when the COMMIT is in

@@ -7,10 +7,10 @@
 #define CATHAY_SHOP_CHECKOUT_CHECKOUT_H
 
 #include "shop/checkout/decide.h"
-
-#define CHECKOUT_LANES_MAX 8
+#include "work/lanes.h"
 
 struct checkout_command {
+    struct lane_item item; /* the engine's own */
     /* The caller sets what is asked (decide.h); ids, number and times are made by the engine. */
     struct checkout_order order;
     struct arena *arena; /* the answer goes here */
@@ -20,8 +20,6 @@ struct checkout_command {
     void *context;
     struct str answer;
     bool replayed;
-    /* the engine's own */
-    struct checkout_command *next;
 };
 
 struct checkout_options {

@@ -27,10 +27,10 @@ SELECT unnest(:order_ids), unnest(:line_nos), unnest(:location_ids), unnest(:var
 -- returns: variant_id variant_id, product_id product_id
 SELECT v.id AS variant_id, v.product_id FROM variant v WHERE v.id = ANY(:variant_ids);
 
--- ── reservations of one order; its row is locked by the caller ──
+-- ── reservations; the rows of their orders are locked by the caller ──
 
--- name: reservation_confirm(order_id order_id) :exec
-UPDATE reservation SET state = 'confirmed' WHERE order_id = :order_id AND state = 'held';
+-- name: reservation_confirm_batch(order_ids order_id[]) :exec
+UPDATE reservation SET state = 'confirmed' WHERE order_id = ANY(:order_ids) AND state = 'held';
 
 -- Locks all stock of the variants that the order reserves, as stock_lock_batch does.
 -- name: stock_lock_of_order(order_id order_id) :many

@@ -146,9 +146,15 @@ static enum error_code lock_order(struct pg *db, struct arena *arena, struct ord
                                      reservations);
 }
 
-enum error_code inventory_reservations_confirm(struct pg *db, struct order_id order_id)
+enum error_code inventory_reservations_confirm_queue(struct pg *db, const struct order_id *order_ids,
+                                                     size_t count)
 {
-    return reservation_confirm(db, (struct reservation_confirm_args){order_id}, NULL);
+    return reservation_confirm_batch_queue(db, (struct reservation_confirm_batch_args){{order_ids, count}});
+}
+
+enum error_code inventory_reservations_confirm_fetch(struct pg *db)
+{
+    return reservation_confirm_batch_fetch(db, NULL);
 }
 
 /* What happens to an order's reservations: those in one of the states, at one location (or all), change stock

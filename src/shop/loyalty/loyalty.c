@@ -63,8 +63,9 @@ enum error_code loyalty_account_ensure(struct pg *db, struct arena *arena, struc
     struct loyalty_account_get_args key = {user_id};
     enum error_code code = loyalty_account_get(db, arena, key, &row, &found);
     if (!code && !found) {
-        code =
-            loyalty_account_insert(db, (struct loyalty_account_insert_args){account_id_new(), user_id}, NULL);
+        struct account_id id = account_id_new();
+        code = loyalty_account_insert_batch(
+            db, (struct loyalty_account_insert_batch_args){{&id, 1}, {&user_id, 1}}, NULL);
         if (!code)
             code = loyalty_account_get(db, arena, key, &row, &found);
         CHECK(code || found);
@@ -145,47 +146,119 @@ enum error_code loyalty_hold(struct pg *db, struct arena *arena, struct user_id 
     return code ? code : found ? ERR_OK : ERR_POINTS_SHORT;
 }
 
-static enum error_code close_hold(struct pg *db, struct arena *arena, struct uuid root_id, struct str phase)
-{
-    struct transfer_hold_close_row closed;
-    bool found;
-    enum error_code code =
-        transfer_hold_close(db, arena, (struct transfer_hold_close_args){root_id, phase}, &closed, &found);
-    if (code || found)
-        return code;
-    struct transfer_closing_row before;
-    code = transfer_closing(db, arena, (struct transfer_closing_args){root_id}, &before, &found);
-    if (code)
-        return code;
-    if (!found)
-        return ERR_NOT_FOUND;
-    return str_equal(before.phase, phase) ? ERR_OK : ERR_CONFLICT;
-}
-
-enum error_code loyalty_hold_capture(struct pg *db, struct arena *arena, struct uuid root_id)
-{
-    return close_hold(db, arena, root_id, STR("posted"));
-}
-
 enum error_code loyalty_hold_release(struct pg *db, struct arena *arena, struct uuid root_id)
 {
-    return close_hold(db, arena, root_id, STR("voided"));
+    struct transfer_hold_close_batch_row row;
+    bool found;
+    struct transfer_hold_close_batch_args args = {{&root_id, 1}, STR("voided")};
+    enum error_code code = transfer_hold_close_batch(db, arena, args, &row, &found);
+    return code ? code : row.closed == 1 ? ERR_OK : ERR_CONFLICT;
 }
 
-enum error_code loyalty_earn(struct pg *db, struct arena *arena, struct order_id order_id,
-                             struct user_id user_id, int64_t points, int32_t policy_version)
+/* ---- orders that are paid ---- */
+
+/* How many of them have points to capture, and to earn: statements without any are not sent. */
+struct settling {
+    size_t holds, earnings;
+};
+
+static struct settling settling_of(const struct loyalty_settlement *items, size_t count)
 {
-    if (points == 0)
+    struct settling settling = {0};
+    for (size_t i = 0; i < count; i++) {
+        settling.holds += !uuid_is_zero(items[i].hold_id);
+        settling.earnings += items[i].earn_points > 0;
+    }
+    return settling;
+}
+
+static enum error_code queue_accounts(struct pg *db, struct arena *arena,
+                                      const struct loyalty_settlement *items, size_t count,
+                                      struct settling settling)
+{
+    struct user_id *users = ARENA_ARRAY(arena, struct user_id, count);
+    struct account_id *fresh = ARENA_ARRAY(arena, struct account_id, count);
+    for (size_t i = 0; i < count; i++) {
+        users[i] = items[i].user_id;
+        fresh[i] = account_id_new();
+    }
+    enum error_code code = ERR_OK;
+    if (settling.earnings > 0) /* who holds points has an account */
+        code = loyalty_account_insert_batch_queue(
+            db, (struct loyalty_account_insert_batch_args){{fresh, count}, {users, count}});
+    return code ? code
+                : loyalty_account_lock_batch_queue(db,
+                                                   (struct loyalty_account_lock_batch_args){{users, count}});
+}
+
+static enum error_code queue_captures(struct pg *db, struct arena *arena,
+                                      const struct loyalty_settlement *items, size_t count)
+{
+    struct uuid *roots = ARENA_ARRAY(arena, struct uuid, count);
+    size_t holds = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!uuid_is_zero(items[i].hold_id))
+            roots[holds++] = items[i].hold_id;
+    return transfer_hold_close_batch_queue(
+        db, (struct transfer_hold_close_batch_args){{roots, holds}, STR("posted")});
+}
+
+static enum error_code queue_earnings(struct pg *db, struct arena *arena,
+                                      const struct loyalty_settlement *items, size_t count)
+{
+    struct order_id *orders = ARENA_ARRAY(arena, struct order_id, count);
+    struct uuid *roots = ARENA_ARRAY(arena, struct uuid, count);
+    struct user_id *users = ARENA_ARRAY(arena, struct user_id, count);
+    int64_t *points = ARENA_ARRAY(arena, int64_t, count);
+    int32_t *versions = ARENA_ARRAY(arena, int32_t, count);
+    size_t earnings = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (items[i].earn_points <= 0)
+            continue;
+        orders[earnings] = items[i].order_id;
+        roots[earnings] = uuid_new();
+        users[earnings] = items[i].user_id;
+        points[earnings] = items[i].earn_points;
+        versions[earnings++] = items[i].policy_version;
+    }
+    return earning_open_batch_queue(db, (struct earning_open_batch_args){{orders, earnings},
+                                                                         {roots, earnings},
+                                                                         {users, earnings},
+                                                                         {points, earnings},
+                                                                         {versions, earnings}});
+}
+
+enum error_code loyalty_settle_queue(struct pg *db, struct arena *arena,
+                                     const struct loyalty_settlement *items, size_t count)
+{
+    struct settling settling = settling_of(items, count);
+    if (settling.holds == 0 && settling.earnings == 0)
         return ERR_OK;
-    struct account_id account_id;
-    enum error_code code = loyalty_account_ensure(db, arena, user_id, &account_id);
-    if (code)
-        return code;
-    struct earning_open_row row;
+    enum error_code code = queue_accounts(db, arena, items, count, settling);
+    if (!code && settling.holds > 0)
+        code = queue_captures(db, arena, items, count);
+    if (!code && settling.earnings > 0)
+        code = queue_earnings(db, arena, items, count);
+    return code;
+}
+
+enum error_code loyalty_settle_fetch(struct pg *db, struct arena *arena,
+                                     const struct loyalty_settlement *items, size_t count)
+{
+    struct settling settling = settling_of(items, count);
+    if (settling.holds == 0 && settling.earnings == 0)
+        return ERR_OK;
+    enum error_code code = settling.earnings > 0 ? loyalty_account_insert_batch_fetch(db, NULL) : ERR_OK;
+    struct loyalty_account_lock_batch_rows accounts;
+    if (!code)
+        code = loyalty_account_lock_batch_fetch(db, arena, &accounts);
+    struct transfer_hold_close_batch_row captured = {0};
     bool found;
-    return earning_open(db, arena,
-                        (struct earning_open_args){order_id, uuid_new(), user_id, points, policy_version},
-                        &row, &found);
+    if (!code && settling.holds > 0)
+        code = transfer_hold_close_batch_fetch(db, arena, &captured, &found);
+    if (!code && captured.closed != (int64_t)settling.holds)
+        return ERR_CONFLICT;
+    return code || settling.earnings == 0 ? code : earning_open_batch_fetch(db, NULL);
 }
 
 /* Undoes a posted transfer by `points`, which is all of it unless an earning was spent in part. */

@@ -91,14 +91,26 @@ enum error_code loyalty_reverse(struct pg *db, struct arena *arena, struct uuid 
 /* Holds: pending transfer customer → redeemed; root_id is made here. ERR_POINTS_SHORT. */
 enum error_code loyalty_hold(struct pg *db, struct arena *arena, struct user_id user_id, int64_t points,
                              struct order_id order_id, struct uuid *root_id);
-/* Posts or voids a hold. Safe to repeat: closing a hold again the same way does nothing; the other way is
- * ERR_CONFLICT. */
-enum error_code loyalty_hold_capture(struct pg *db, struct arena *arena, struct uuid root_id);
+/* Voids a hold. Safe to repeat; ERR_CONFLICT for one that was captured, or is none. */
 enum error_code loyalty_hold_release(struct pg *db, struct arena *arena, struct uuid root_id);
-/* Records that an order will have earned points: a pending transfer issued → customer, due after the return
- * window. Once per order. */
-enum error_code loyalty_earn(struct pg *db, struct arena *arena, struct order_id order_id,
-                             struct user_id user_id, int64_t points, int32_t policy_version);
+
+/* What becomes of points when an order is paid. */
+struct loyalty_settlement {
+    struct order_id order_id;
+    struct user_id user_id;
+    struct uuid hold_id; /* zero: the order takes no points */
+    int64_t earn_points; /* may be 0 */
+    int32_t policy_version;
+};
+/* For many orders, as at most LOYALTY_SETTLE_STATEMENTS statements of a pipeline: locks their accounts in key
+ * order (and makes those that are missing), posts the holds, and records what the orders will have earned as
+ * pending transfers issued → customer, due after the return window. Both once per order. fetch is given the
+ * same items; ERR_CONFLICT: a hold was released. */
+#define LOYALTY_SETTLE_STATEMENTS 4
+enum error_code loyalty_settle_queue(struct pg *db, struct arena *arena,
+                                     const struct loyalty_settlement *items, size_t count);
+enum error_code loyalty_settle_fetch(struct pg *db, struct arena *arena,
+                                     const struct loyalty_settlement *items, size_t count);
 /* A refunded order: what it earned is voided, or reversed where it was posted already (as far as the balance
  * reaches; the rest is reported as `short_points`). Once per order. */
 enum error_code loyalty_earn_take_back(struct pg *db, struct arena *arena, struct order_id order_id,

@@ -51,8 +51,13 @@ WHERE user_id = ANY(:user_ids)
 ORDER BY id
 FOR NO KEY UPDATE;
 
--- name: loyalty_account_insert(id account_id, user_id user_id) :exec
-INSERT INTO ledger_account (id, kind, user_id) VALUES (:id, 'customer', :user_id)
+-- For those who have none yet.
+-- name: loyalty_account_insert_batch(ids account_id[], user_ids user_id[]) :exec
+INSERT INTO ledger_account (id, kind, user_id)
+SELECT w.id, 'customer', w.user_id
+FROM (SELECT unnest(:ids) AS id, unnest(:user_ids) AS user_id) w
+WHERE NOT EXISTS (SELECT FROM ledger_account a WHERE a.user_id = w.user_id)
+ORDER BY w.user_id
 ON CONFLICT (user_id) DO NOTHING;
 
 -- One posted transfer into or out of a customer's account; no row when it would overdraw. `points` is signed.
@@ -100,44 +105,48 @@ INSERT INTO transfer (root_id, step, debit_account_id, credit_account_id, points
 SELECT b.root_id, 0, b.account_id, '00000000-0000-8000-8000-000000000002', b.points, 'pending', 'redeem', b.order_id
 FROM unnest(:root_ids, :account_ids, :points, :order_ids) AS b (root_id, account_id, points, order_id);
 
--- Closes a pending redemption as posted or voided; no row when it is closed already.
--- name: transfer_hold_close(root_id uuid, phase text) :one
--- returns: points int8
+-- Closes pending redemptions as posted or voided, each once; their accounts are locked in key order before. How many are closed
+-- so now, those that were before included: fewer than asked for, where one was closed the other way, or is none.
+-- name: transfer_hold_close_batch(root_ids uuid[], phase text) :one
+-- returns: closed int8
 WITH closed AS (
     INSERT INTO transfer (root_id, step, debit_account_id, credit_account_id, points, phase, kind, order_id)
-    SELECT root_id, 1, debit_account_id, credit_account_id, points, :phase, kind, order_id
-    FROM transfer WHERE root_id = :root_id AND step = 0 AND phase = 'pending'
+    SELECT t.root_id, 1, t.debit_account_id, t.credit_account_id, t.points, :phase, t.kind, t.order_id
+    FROM (SELECT unnest(:root_ids) AS root_id) w
+    JOIN transfer t ON t.root_id = w.root_id AND t.step = 0 AND t.phase = 'pending'
     ON CONFLICT (root_id, step) DO NOTHING
     RETURNING debit_account_id, points
+), sums AS (
+    SELECT debit_account_id, sum(points)::bigint AS points FROM closed GROUP BY debit_account_id
+), moved AS (
+    UPDATE ledger_account a
+    SET held = a.held - s.points, posted = a.posted - CASE WHEN :phase = 'posted' THEN s.points ELSE 0 END
+    FROM sums s
+    WHERE a.id = s.debit_account_id
 )
-UPDATE ledger_account a
-SET held = a.held - c.points, posted = a.posted - CASE WHEN :phase = 'posted' THEN c.points ELSE 0 END
-FROM closed c
-WHERE a.id = c.debit_account_id
-RETURNING c.points;
+SELECT (SELECT count(*) FROM closed)
+       + (SELECT count(*) FROM transfer t WHERE t.root_id = ANY(:root_ids) AND t.step = 1 AND t.phase = :phase) AS closed;
 
--- name: transfer_closing(root_id uuid) :one
--- returns: phase text
-SELECT phase FROM transfer WHERE root_id = :root_id AND step = 1;
-
--- Once per order: the second time no row is made, and none returned.
--- name: earning_open(order_id order_id, root_id uuid, user_id user_id, points int8, policy_version int4) :one
--- returns: id account_id
+-- Once per order: for those that have theirs already nothing is made. Their accounts are locked in key order before.
+-- name: earning_open_batch(order_ids order_id[], root_ids uuid[], user_ids user_id[], points int8[], policy_versions int4[]) :exec
 WITH earned AS (
     INSERT INTO earning (order_id, root_id, account_id, points, due_at)
-    SELECT :order_id, :root_id, a.id, :points, now() + make_interval(days => p.return_window_days)
-    FROM ledger_account a, miles_policy p
-    WHERE a.user_id = :user_id AND p.version = :policy_version
+    SELECT w.order_id, w.root_id, a.id, w.points, now() + make_interval(days => p.return_window_days)
+    FROM (SELECT unnest(:order_ids) AS order_id, unnest(:root_ids) AS root_id, unnest(:user_ids) AS user_id,
+                 unnest(:points) AS points, unnest(:policy_versions) AS policy_version) w
+    JOIN ledger_account a ON a.user_id = w.user_id
+    JOIN miles_policy p ON p.version = w.policy_version
     ON CONFLICT (order_id) DO NOTHING
-    RETURNING account_id
+    RETURNING order_id, root_id, account_id, points
 ), opened AS (
     INSERT INTO transfer (root_id, step, debit_account_id, credit_account_id, points, phase, kind, order_id)
-    SELECT :root_id, 0, '00000000-0000-8000-8000-000000000001', account_id, :points, 'pending', 'earn', :order_id FROM earned
+    SELECT root_id, 0, '00000000-0000-8000-8000-000000000001', account_id, points, 'pending', 'earn', order_id FROM earned
+), sums AS (
+    SELECT account_id, sum(points)::bigint AS points FROM earned GROUP BY account_id
 )
-UPDATE ledger_account a SET incoming = a.incoming + :points
-FROM earned e
-WHERE a.id = e.account_id
-RETURNING a.id;
+UPDATE ledger_account a SET incoming = a.incoming + s.points
+FROM sums s
+WHERE a.id = s.account_id;
 
 -- name: earning_lock(order_id order_id) :one
 -- returns: root_id uuid, account_id account_id, points int8, closed bool

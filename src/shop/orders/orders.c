@@ -37,34 +37,69 @@ struct str order_event_payload(struct arena *arena, const struct order *order, s
     return payload;
 }
 
+static struct order order_of(const struct order_lock_batch_row *row)
+{
+    struct currency currency;
+    CHECK(currency_parse(row->currency, &currency));
+    struct order order = {
+        .id = row->id,
+        .number = row->number,
+        .customer_id = row->customer_id,
+        .sequence = row->sequence,
+        .total = money_of(row->total_minor, currency),
+        .points_value = money_of(row->points_value_minor, currency),
+        .cash = money_of(row->cash_minor, currency),
+        .points = points_of(row->points),
+        .earn_points = points_of(row->earn_points),
+        .hold_id = row->hold_id.present ? row->hold_id.value : (struct uuid){{0}},
+        .policy_version = row->policy_version,
+        .expires_at_us = row->expires_at.present ? row->expires_at.value : 0,
+        .of_sale = row->of_sale,
+    };
+    CHECK(order_state_parse(row->state, &order.state));
+    return order;
+}
+
+enum error_code order_lock_queue(struct pg *db, const struct order_id *ids, size_t count)
+{
+    return order_lock_batch_queue(db, (struct order_lock_batch_args){{ids, count}});
+}
+
+enum error_code order_lock_fetch(struct pg *db, struct arena *arena, struct order **orders, size_t *count)
+{
+    struct order_lock_batch_rows rows;
+    enum error_code code = order_lock_batch_fetch(db, arena, &rows);
+    *count = code ? 0 : rows.count;
+    *orders = ARENA_ARRAY(arena, struct order, *count);
+    for (size_t i = 0; i < *count; i++)
+        (*orders)[i] = order_of(&rows.items[i]);
+    return code;
+}
+
 enum error_code order_lock(struct pg *db, struct arena *arena, struct order_id id, struct order *order)
 {
-    struct order_lock_row_row row;
-    bool found;
-    enum error_code code = order_lock_row(db, arena, (struct order_lock_row_args){id}, &row, &found);
+    struct order_lock_batch_rows rows;
+    enum error_code code = order_lock_batch(db, arena, (struct order_lock_batch_args){{&id, 1}}, &rows);
     if (code != ERR_OK)
         return code;
-    if (!found)
+    if (rows.count == 0)
         return ERR_NOT_FOUND;
-    struct currency currency;
-    CHECK(currency_parse(row.currency, &currency));
-    *order = (struct order){
-        .id = id,
-        .number = row.number,
-        .customer_id = row.customer_id,
-        .sequence = row.sequence,
-        .total = money_of(row.total_minor, currency),
-        .points_value = money_of(row.points_value_minor, currency),
-        .cash = money_of(row.cash_minor, currency),
-        .points = points_of(row.points),
-        .earn_points = points_of(row.earn_points),
-        .hold_id = row.hold_id.present ? row.hold_id.value : (struct uuid){{0}},
-        .policy_version = row.policy_version,
-        .expires_at_us = row.expires_at.present ? row.expires_at.value : 0,
-        .of_sale = row.of_sale,
-    };
-    CHECK(order_state_parse(row.state, &order->state));
+    *order = order_of(&rows.items[0]);
     return ERR_OK;
+}
+
+/* The orders as they are after the step, and its event. The caller sends the step itself. */
+static struct event step_event(struct arena *arena, struct order *order, enum order_state to,
+                               struct str reason)
+{
+    order->state = to;
+    order->sequence++;
+    return (struct event){
+        .type = arena_printf(arena, "order.%s", order_state_text(to)),
+        .aggregate_id = order->id.uuid,
+        .sequence = order->sequence,
+        .payload = order_event_payload(arena, order, reason),
+    };
 }
 
 /* The step alone, without what the state means for stock. */
@@ -73,28 +108,23 @@ static enum error_code step(struct pg *db, struct arena *arena, struct order *or
 {
     if (!order_transition_allowed(order->state, to))
         return ERR_TRANSITION;
-    struct order_step_args args = {
-        .order_id = order->id,
-        .from_state = str_from(order_state_text(order->state)),
+    struct str from = str_from(order_state_text(order->state));
+    int32_t sequence = order->sequence + 1;
+    struct order_step_batch_args args = {
+        .ids = {&order->id, 1},
+        .from_states = {&from, 1},
         .to_state = str_from(order_state_text(to)),
-        .sequence = order->sequence + 1,
+        .sequences = {&sequence, 1},
         .actor = str_from(actors[cause->actor]),
         .actor_id = {!uuid_is_zero(cause->actor_id), cause->actor_id},
         .reason = cause->reason,
     };
     int64_t affected;
-    enum error_code code = order_step(db, args, &affected);
+    enum error_code code = order_step_batch(db, args, &affected);
     if (code != ERR_OK)
         return code;
     CHECK(affected == 1); /* the caller holds the lock under which *order was read */
-    order->state = to;
-    order->sequence++;
-    struct event event = {
-        .type = arena_printf(arena, "order.%s", order_state_text(to)),
-        .aggregate_id = order->id.uuid,
-        .sequence = order->sequence,
-        .payload = order_event_payload(arena, order, cause->reason),
-    };
+    struct event event = step_event(arena, order, to, cause->reason);
     return outbox_publish(db, &event, NULL);
 }
 
@@ -133,6 +163,92 @@ static bool was_confirmed(enum order_state state)
     }
 }
 
+/* ---- being paid ---- */
+
+struct order_confirmation {
+    struct loyalty_settlement *settlements;
+    size_t count;
+};
+
+static enum error_code queue_steps(struct pg *db, struct arena *arena, struct order *const *orders,
+                                   size_t count, const struct str *traceparents,
+                                   const struct order_cause *cause)
+{
+    struct order_id *ids = ARENA_ARRAY(arena, struct order_id, count);
+    struct str *from_states = ARENA_ARRAY(arena, struct str, count);
+    int32_t *sequences = ARENA_ARRAY(arena, int32_t, count);
+    struct uuid *fresh = ARENA_ARRAY(arena, struct uuid, count);
+    struct event *events = ARENA_ARRAY(arena, struct event, count);
+    for (size_t i = 0; i < count; i++) {
+        CHECK(orders[i]->state == ORDER_PENDING_PAYMENT);
+        ids[i] = orders[i]->id;
+        from_states[i] = str_from(order_state_text(orders[i]->state));
+        sequences[i] = orders[i]->sequence + 1;
+        fresh[i] = uuid_new();
+        events[i] = step_event(arena, orders[i], ORDER_CONFIRMED, cause->reason);
+        if (traceparents)
+            events[i].traceparent = traceparents[i];
+    }
+    struct order_step_batch_args step_args = {
+        .ids = {ids, count},
+        .from_states = {from_states, count},
+        .to_state = str_from(order_state_text(ORDER_CONFIRMED)),
+        .sequences = {sequences, count},
+        .actor = str_from(actors[cause->actor]),
+        .actor_id = {!uuid_is_zero(cause->actor_id), cause->actor_id},
+        .reason = cause->reason,
+    };
+    enum error_code code = order_step_batch_queue(db, step_args);
+    if (code == ERR_OK)
+        code = inventory_reservations_confirm_queue(db, ids, count);
+    if (code == ERR_OK)
+        code = fulfilment_insert_batch_queue(
+            db, (struct fulfilment_insert_batch_args){{ids, count}, {fresh, count}});
+    if (code == ERR_OK)
+        code = outbox_publish_queue(db, arena, events, count);
+    return code;
+}
+
+enum error_code order_confirm_queue(struct pg *db, struct arena *arena, struct order *const *orders,
+                                    size_t count, const struct str *traceparents,
+                                    const struct order_cause *cause,
+                                    const struct order_confirmation **confirmation)
+{
+    CHECK(pg_in_transaction(db) && count > 0);
+    struct order_confirmation *made = ARENA_NEW(arena, struct order_confirmation);
+    made->settlements = ARENA_ARRAY(arena, struct loyalty_settlement, count);
+    made->count = count;
+    for (size_t i = 0; i < count; i++)
+        made->settlements[i] = (struct loyalty_settlement){
+            .order_id = orders[i]->id,
+            .user_id = orders[i]->customer_id,
+            .hold_id = orders[i]->hold_id,
+            .earn_points = orders[i]->earn_points.count,
+            .policy_version = orders[i]->policy_version,
+        };
+    *confirmation = made;
+    enum error_code code = queue_steps(db, arena, orders, count, traceparents, cause);
+    /* The ledger last: customers' accounts are what batches have in common, and are locked no longer than
+     * this. No stock row is locked here, so the order of locks holds. */
+    return code ? code : loyalty_settle_queue(db, arena, made->settlements, count);
+}
+
+enum error_code order_confirm_fetch(struct pg *db, struct arena *arena,
+                                    const struct order_confirmation *confirmation)
+{
+    int64_t moved = 0;
+    enum error_code code = order_step_batch_fetch(db, &moved);
+    if (code == ERR_OK)
+        CHECK(moved == (int64_t)confirmation->count); /* the caller holds their locks */
+    if (code == ERR_OK)
+        code = inventory_reservations_confirm_fetch(db);
+    if (code == ERR_OK)
+        code = fulfilment_insert_batch_fetch(db, NULL);
+    if (code == ERR_OK)
+        code = outbox_publish_fetch(db);
+    return code ? code : loyalty_settle_fetch(db, arena, confirmation->settlements, confirmation->count);
+}
+
 enum error_code order_confirm(struct pg *db, struct arena *arena, struct order *order,
                               const struct order_cause *cause)
 {
@@ -141,20 +257,17 @@ enum error_code order_confirm(struct pg *db, struct arena *arena, struct order *
         return ERR_OK;
     if (order->state != ORDER_PENDING_PAYMENT)
         return ERR_TRANSITION;
-    /* The ledger before the stock: the order of locks. */
-    enum error_code code = ERR_OK;
-    if (!uuid_is_zero(order->hold_id))
-        code = loyalty_hold_capture(db, arena, order->hold_id);
-    if (code == ERR_OK && order->earn_points.count > 0)
-        code = loyalty_earn(db, arena, order->id, order->customer_id, order->earn_points.count,
-                            order->policy_version);
+    const struct order_confirmation *confirmation;
+    enum error_code code = pg_pipeline_begin(db);
+    if (code != ERR_OK)
+        return code;
+    code = order_confirm_queue(db, arena, &order, 1, NULL, cause, &confirmation);
     if (code == ERR_OK)
-        code = inventory_reservations_confirm(db, order->id);
+        code = pg_pipeline_sync(db);
     if (code == ERR_OK)
-        code = fulfilment_insert(db, (struct fulfilment_insert_args){order->id, uuid_new()}, NULL);
-    if (code == ERR_OK)
-        code = step(db, arena, order, ORDER_CONFIRMED, cause);
-    return code;
+        code = order_confirm_fetch(db, arena, confirmation);
+    enum error_code end = pg_pipeline_end(db);
+    return code ? code : end;
 }
 
 enum error_code order_release(struct pg *db, struct arena *arena, struct order *order, enum order_state to,

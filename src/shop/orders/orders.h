@@ -67,6 +67,10 @@ struct str order_event_payload(struct arena *arena, const struct order *order, s
 
 /* In a transaction: reads and locks (FOR NO KEY UPDATE). ERR_NOT_FOUND. */
 enum error_code order_lock(struct pg *db, struct arena *arena, struct order_id id, struct order *order);
+/* The same for many, as one statement of a pipeline (pg/pg.h): locked in key order, and read by fetch in that
+ * order. ids in any order, doubles do no harm; those that do not exist are left out. */
+enum error_code order_lock_queue(struct pg *db, const struct order_id *ids, size_t count);
+enum error_code order_lock_fetch(struct pg *db, struct arena *arena, struct order **orders, size_t *count);
 
 /* In a transaction, with the order locked: one step of the state machine. Writes orders.state and sequence,
  * an order_event and the outbox event "order.<state>" (payload: order_id, number, customer_id, state,
@@ -82,6 +86,18 @@ enum error_code order_transition(struct pg *db, struct arena *arena, struct orde
  * of it since; ERR_TRANSITION from payment_failed and expired (order_reacquire first) and from cancelled. */
 enum error_code order_confirm(struct pg *db, struct arena *arena, struct order *order,
                               const struct order_cause *cause);
+/* The same for many at once, all in pending_payment, none twice, for one cause: queue sends at most
+ * ORDER_CONFIRM_STATEMENTS statements into an open pipeline and moves *orders, fetch reads their results
+ * (ERR_CONFLICT: a hold was released). traceparents: of each order's event, or NULL: that of the task or
+ * request in hand. */
+#define ORDER_CONFIRM_STATEMENTS 8
+struct order_confirmation; /* in the arena */
+enum error_code order_confirm_queue(struct pg *db, struct arena *arena, struct order *const *orders,
+                                    size_t count, const struct str *traceparents,
+                                    const struct order_cause *cause,
+                                    const struct order_confirmation **confirmation);
+enum error_code order_confirm_fetch(struct pg *db, struct arena *arena,
+                                    const struct order_confirmation *confirmation);
 
 /* In a transaction, with the order locked, from pending_payment (or confirmed/processing for a cancellation
  * before anything was shipped): gives stock and held points back, cancels fulfilments, and moves to

@@ -31,39 +31,44 @@ SELECT unnest(:order_ids::uuid[]), unnest(:line_nos::int2[]), unnest(:product_id
 INSERT INTO order_event (order_id, sequence, from_state, to_state, actor, actor_id)
 SELECT unnest(:order_ids::uuid[]), 1, NULL, 'pending_payment', 'customer', unnest(:customer_ids::uuid[]);
 
--- name: order_lock_row(order_id order_id) :one
--- returns: number int8, customer_id user_id, state text, sequence int4, currency text, total_minor int8, points int8,
+-- Locks and reads orders, in key order. The sort is below the locking.
+-- name: order_lock_batch(ids order_id[]) :many
+-- returns: id order_id, number int8, customer_id user_id, state text, sequence int4, currency text, total_minor int8, points int8,
 -- points_value_minor int8, cash_minor int8, earn_points int8, hold_id uuid?, policy_version int4, expires_at timestamptz?,
 -- of_sale bool
-SELECT number, customer_id, state, sequence, currency, total_minor, points, points_value_minor, cash_minor, earn_points,
+SELECT id, number, customer_id, state, sequence, currency, total_minor, points, points_value_minor, cash_minor, earn_points,
        hold_id, policy_version, expires_at, sale_id IS NOT NULL AS of_sale
-FROM orders WHERE id = :order_id
+FROM orders WHERE id = ANY(:ids)
+ORDER BY id
 FOR NO KEY UPDATE;
 
--- One step, in one statement: the order and its history. No row affected: somebody else has moved it, which the lock excludes.
--- name: order_step(order_id order_id, from_state text, to_state text, sequence int4, actor text, actor_id uuid?, reason text?) :exec
+-- One step of each of these orders, in one statement: the orders and their history. A row less than orders: somebody else has
+-- moved one, which the locks exclude.
+-- name: order_step_batch(ids order_id[], from_states text[], to_state text, sequences int4[], actor text, actor_id uuid?, reason text?) :exec
 WITH moved AS (
-    UPDATE orders SET state = :to_state, sequence = :sequence, updated_at = now()
-    WHERE id = :order_id AND state = :from_state AND sequence = :sequence - 1
-    RETURNING id
+    UPDATE orders o SET state = :to_state, sequence = w.sequence, updated_at = now()
+    FROM (SELECT unnest(:ids) AS id, unnest(:from_states) AS from_state, unnest(:sequences) AS sequence) w
+    WHERE o.id = w.id AND o.state = w.from_state AND o.sequence = w.sequence - 1
+    RETURNING o.id, o.sequence, w.from_state
 )
 INSERT INTO order_event (order_id, sequence, from_state, to_state, actor, actor_id, reason)
-SELECT id, :sequence, :from_state, :to_state, :actor, :actor_id, :reason FROM moved;
+SELECT id, sequence, from_state, :to_state, :actor, :actor_id, :reason FROM moved;
 
 -- name: order_hold_set(order_id order_id, hold_id uuid?, expires_at timestamptz) :exec
 UPDATE orders SET hold_id = :hold_id, expires_at = :expires_at WHERE id = :order_id;
 
--- One fulfilment for each vendor and location that sends something of the order. Its identifier is a fresh one with the
--- number in its last bytes. Repeating it changes nothing.
--- name: fulfilment_insert(order_id order_id, fresh_id uuid) :exec
+-- One fulfilment for each vendor and location that sends something of an order. Its identifier is a fresh one of its order's
+-- with the number in its last bytes. Repeating it changes nothing.
+-- name: fulfilment_insert_batch(order_ids order_id[], fresh_ids uuid[]) :exec
 INSERT INTO fulfilment (order_id, number, id, vendor_id, location_id)
-SELECT :order_id, p.number, overlay(:fresh_id::uuid::text placing lpad(to_hex(p.number), 4, '0') FROM 33)::uuid, p.vendor_id, p.location_id
+SELECT p.order_id, p.number, overlay(p.fresh_id::text placing lpad(to_hex(p.number), 4, '0') FROM 33)::uuid, p.vendor_id, p.location_id
 FROM (
-    SELECT row_number() OVER (ORDER BY l.vendor_id, r.location_id) AS number, l.vendor_id, r.location_id
-    FROM reservation r
+    SELECT w.order_id, w.fresh_id, row_number() OVER (PARTITION BY w.order_id ORDER BY l.vendor_id, r.location_id) AS number,
+           l.vendor_id, r.location_id
+    FROM (SELECT unnest(:order_ids) AS order_id, unnest(:fresh_ids) AS fresh_id) w
+    JOIN reservation r ON r.order_id = w.order_id AND r.state IN ('held', 'confirmed')
     JOIN order_line l ON l.order_id = r.order_id AND l.line_no = r.line_no
-    WHERE r.order_id = :order_id AND r.state IN ('held', 'confirmed')
-    GROUP BY l.vendor_id, r.location_id
+    GROUP BY w.order_id, w.fresh_id, l.vendor_id, r.location_id
 ) p
 ON CONFLICT DO NOTHING;
 

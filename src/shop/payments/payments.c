@@ -1,31 +1,34 @@
-/* The one function by which payments end. It is called for every webhook, by the sweeper, when the shopper
- * comes back, and when an order expires; whoever comes second finds that there is nothing left to do.
+/* The one function by which payments end. It is called for every webhook, in batches; by the sweeper, when
+ * the shopper comes back, and when an order expires, each a batch of one. Whoever comes second finds that
+ * there is nothing left to do.
  *
- * The order is locked first, then the payment: two pieces of news about one order wait for each other,
- * whichever attempt they are about. Nothing is believed that does not fit what the shop asked for: intent,
- * order, amount and currency are compared before anything changes. */
+ * The orders are locked first, then all of their attempts: two pieces of news about one order wait for each
+ * other, whichever attempt they are about. What each means is decided in memory, in order of arrival
+ * (payment_decide.c); a decision changes what the next one sees. Then everything is written at once. */
 #include "shop/payments/payments.h"
 
-#include "base/buf.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/log.h"
 #include "payments_sql.h"
+#include "shop/payments/payment_decide.h"
 #include "shop/payments/payments_internal.h"
+
+#include <stdlib.h>
 
 const struct gateway *payment_gateway(void)
 {
     return &gateway_stripe;
 }
 
-enum error_code payment_event(struct pg *db, struct arena *arena, const char *type, const struct order *order,
+struct event payment_event_of(struct arena *arena, const char *type, const struct order *order,
                               const char *id_name, struct str id, int64_t amount_minor, int64_t points)
 {
     char order_id[ID_TEXT_MAX], customer_id[ID_TEXT_MAX];
     order_id_text(order->id, order_id);
     user_id_text(order->customer_id, customer_id);
-    struct event event = {
+    return (struct event){
         .type = str_from(type),
         .aggregate_id = order->id.uuid,
         .payload = arena_printf(arena,
@@ -34,236 +37,395 @@ enum error_code payment_event(struct pg *db, struct arena *arena, const char *ty
                                 order_id, (long long)order->number, customer_id, id_name, STR_ARG(id),
                                 order->cash.currency.code, (long long)amount_minor, (long long)points),
     };
-    return outbox_publish(db, &event, NULL);
 }
 
-/* What is being finalised: the payment, its order, and what the gateway says. */
+/* ---- what is locked ---- */
+
+struct finalised_order {
+    struct order order;
+    struct payment_order_facts facts;
+};
+
 struct finalising {
     struct pg *db;
     struct arena *arena;
-    const struct gateway_intent *intent;
-    struct payment_id id;
-    struct payment_lock_row payment;
-    struct order order;
-    enum payment_finding *finding;
-    const char **why;
+    struct finalised_order *orders; /* by id */
+    size_t order_count;
+    struct payment_facts *payments; /* by id */
+    size_t payment_count;
+    /* what is confirmed: in parallel */
+    struct payment_news **paid;
+    struct payment_facts **paid_payments;
+    struct order **paid_orders;
+    size_t paid_count;
 };
 
-static enum error_code found(const struct finalising *f, enum payment_finding finding, const char *why)
+static int compare_order(const void *key, const void *item)
 {
-    *f->finding = finding;
-    *f->why = why;
+    return uuid_compare(((const struct order_id *)key)->uuid,
+                        ((const struct finalised_order *)item)->order.id.uuid);
+}
+
+static struct finalised_order *order_of(const struct finalising *f, struct order_id id)
+{
+    return f->order_count ? bsearch(&id, f->orders, f->order_count, sizeof *f->orders, compare_order) : NULL;
+}
+
+static int compare_payment(const void *key, const void *item)
+{
+    return uuid_compare(((const struct payment_id *)key)->uuid,
+                        ((const struct payment_facts *)item)->id.uuid);
+}
+
+/* Whose intent it is; before the shop has noted the intent, its metadata say so. */
+static struct payment_facts *payment_of(const struct finalising *f, const struct gateway_intent *intent)
+{
+    struct payment_facts *named = f->payment_count
+                                      ? bsearch(&intent->payment_id, f->payments, f->payment_count,
+                                                sizeof *f->payments, compare_payment)
+                                      : NULL;
+    if (named && str_equal(named->intent_id, intent->id))
+        return named;
+    for (size_t i = 0; i < f->payment_count; i++)
+        if (str_equal(f->payments[i].intent_id, intent->id))
+            return &f->payments[i];
+    return named && !named->intent_id.ptr ? named : NULL;
+}
+
+static bool is_open(const struct payment_facts *payment)
+{
+    return payment->state == PAYMENT_CREATED || payment->state == PAYMENT_PENDING;
+}
+
+static void take_orders(struct finalising *f, const struct order *orders, size_t count)
+{
+    f->orders = ARENA_ARRAY(f->arena, struct finalised_order, count);
+    f->order_count = count;
+    for (size_t i = 0; i < count; i++)
+        f->orders[i] = (struct finalised_order){
+            .order = orders[i],
+            .facts = {.state = orders[i].state,
+                      .placed_at_us = uuid_time_ms(orders[i].id.uuid) * 1000,
+                      .expires_at_us = orders[i].expires_at_us},
+        };
+}
+
+static void take_payments(struct finalising *f, const struct payment_lock_batch_rows *rows)
+{
+    f->payments = ARENA_ARRAY(f->arena, struct payment_facts, rows->count);
+    f->payment_count = rows->count;
+    for (size_t i = 0; i < rows->count; i++) {
+        const struct payment_lock_batch_row *row = &rows->items[i];
+        struct payment_facts *payment = &f->payments[i];
+        struct currency currency;
+        CHECK(currency_parse(row->currency, &currency));
+        *payment = (struct payment_facts){
+            .id = row->id,
+            .order_id = row->order_id,
+            .attempt = row->attempt,
+            .amount = money_of(row->amount_minor, currency),
+            .intent_id = row->intent_id,
+            .requested = row->requested,
+        };
+        CHECK(payment_state_parse(row->state, &payment->state));
+        struct finalised_order *of = order_of(f, row->order_id);
+        if (!of)
+            continue;
+        if (row->attempt > of->facts.newest_attempt)
+            of->facts.newest_attempt = row->attempt;
+        of->facts.open_requested += is_open(payment) && payment->requested;
+    }
+}
+
+static enum error_code lock_all(struct finalising *f, const struct order_id *ids, size_t count)
+{
+    struct order *orders;
+    size_t order_count;
+    struct payment_lock_batch_rows payments = {0};
+    enum error_code code = pg_pipeline_begin(f->db);
+    if (code)
+        return code;
+    code = order_lock_queue(f->db, ids, count);
+    if (!code)
+        code = payment_lock_batch_queue(f->db, (struct payment_lock_batch_args){{ids, count}});
+    if (!code)
+        code = pg_pipeline_sync(f->db);
+    if (!code)
+        code = order_lock_fetch(f->db, f->arena, &orders, &order_count);
+    if (!code)
+        code = payment_lock_batch_fetch(f->db, f->arena, &payments);
+    enum error_code end = pg_pipeline_end(f->db);
+    if (code || end)
+        return code ? code : end;
+    take_orders(f, orders, order_count);
+    take_payments(f, &payments);
     return ERR_OK;
 }
 
-static bool state_is(const struct finalising *f, const char *state)
+static enum error_code lock_and_read(struct finalising *f, const struct payment_news *news, size_t count)
 {
-    return str_equal(f->payment.state, str_from(state));
+    struct str *intents = ARENA_ARRAY(f->arena, struct str, count);
+    struct payment_id *named = ARENA_ARRAY(f->arena, struct payment_id, count);
+    for (size_t i = 0; i < count; i++) {
+        intents[i] = news[i].intent->id;
+        named[i] = news[i].intent->payment_id;
+    }
+    struct payment_orders_of_intents_args args = {{intents, count}, {named, count}};
+    struct payment_orders_of_intents_rows rows;
+    enum error_code code = payment_orders_of_intents(f->db, f->arena, args, &rows);
+    if (code || rows.count == 0)
+        return code;
+    struct order_id *ids = ARENA_ARRAY(f->arena, struct order_id, rows.count);
+    for (size_t i = 0; i < rows.count; i++)
+        ids[i] = rows.items[i].order_id;
+    return lock_all(f, ids, rows.count);
 }
 
-static bool is_open(const struct finalising *f)
+/* ---- what is confirmed, all together ---- */
+
+static void list_paid(struct finalising *f, struct payment_news *news, struct payment_facts *payment,
+                      struct finalised_order *of)
 {
-    return state_is(f, "created") || state_is(f, "pending");
+    of->facts.open_requested -= is_open(payment) && payment->requested;
+    of->facts.state = ORDER_CONFIRMED;
+    payment->state = PAYMENT_SUCCEEDED;
+    payment->intent_id = news->intent->id;
+    f->paid[f->paid_count] = news;
+    f->paid_payments[f->paid_count] = payment;
+    f->paid_orders[f->paid_count++] = &of->order;
 }
 
-/* NULL, or what does not fit. */
-static const char *mismatch(const struct finalising *f)
-{
-    const struct gateway_intent *intent = f->intent;
-    struct currency currency;
-    CHECK(currency_parse(f->payment.currency, &currency));
-    if (f->payment.intent_id.ptr && !str_equal(f->payment.intent_id, intent->id))
-        return "the payment has another intent";
-    if (!payment_id_equal(intent->payment_id, f->id))
-        return "the intent names another payment";
-    if (!order_id_equal(intent->order_id, f->payment.order_id))
-        return "the intent names another order";
-    if (!currency_equal(intent->amount.currency, currency))
-        return "the currency is another";
-    if (intent->amount.minor != f->payment.amount_minor)
-        return "the amount is another";
-    if (intent->state == GATEWAY_INTENT_SUCCEEDED && intent->received_minor != f->payment.amount_minor)
-        return "the amount received is another";
-    return NULL;
-}
-
-static enum error_code set_state(struct finalising *f, const char *state)
-{
-    struct payment_state_set_args args = {
-        .id = f->id,
-        .state = str_from(state),
-        .intent_id = f->intent->id,
-        .failure = f->intent->failure,
-        .response = f->intent->response,
-    };
-    return payment_state_set(f->db, args, NULL);
-}
-
-static enum error_code publish(struct finalising *f, const char *type)
+static struct event paid_event(struct arena *arena, const char *type, const struct payment_facts *payment,
+                               const struct order *order, struct str traceparent)
 {
     char id[ID_TEXT_MAX];
-    struct str text = {id, payment_id_text(f->id, id)};
-    return payment_event(f->db, f->arena, type, &f->order, "payment_id", text, f->payment.amount_minor, 0);
+    struct str text = {id, payment_id_text(payment->id, id)};
+    struct event event = payment_event_of(arena, type, order, "payment_id", text, payment->amount.minor, 0);
+    event.traceparent = traceparent;
+    return event;
+}
+
+static enum error_code queue_paid(struct finalising *f, const struct order_confirmation **confirmation)
+{
+    size_t count = f->paid_count;
+    struct payment_id *ids = ARENA_ARRAY(f->arena, struct payment_id, count);
+    struct str *intents = ARENA_ARRAY(f->arena, struct str, count);
+    struct str *failures = ARENA_ARRAY(f->arena, struct str, count);
+    struct str *responses = ARENA_ARRAY(f->arena, struct str, count);
+    struct str *traces = ARENA_ARRAY(f->arena, struct str, count);
+    struct event *events = ARENA_ARRAY(f->arena, struct event, count);
+    for (size_t i = 0; i < count; i++) {
+        const struct gateway_intent *intent = f->paid[i]->intent;
+        ids[i] = f->paid_payments[i]->id;
+        intents[i] = intent->id;
+        failures[i] = intent->failure;
+        responses[i] = intent->response;
+        traces[i] = f->paid[i]->traceparent;
+        events[i] =
+            paid_event(f->arena, "payment.succeeded", f->paid_payments[i], f->paid_orders[i], traces[i]);
+    }
+    struct payment_state_set_batch_args args = {
+        .ids = {ids, count},
+        .state = str_from(payment_state_text(PAYMENT_SUCCEEDED)),
+        .intent_ids = {intents, count},
+        .failures = {failures, count},
+        .responses = {responses, count},
+    };
+    enum error_code code = payment_state_set_batch_queue(f->db, args);
+    if (!code)
+        code = outbox_publish_queue(f->db, f->arena, events, count);
+    struct order_cause cause = {.actor = ACTOR_GATEWAY, .reason = STR("Payment received")};
+    return code ? code
+                : order_confirm_queue(f->db, f->arena, f->paid_orders, count, traces, &cause, confirmation);
+}
+
+static enum error_code confirm_paid(struct finalising *f)
+{
+    const struct order_confirmation *confirmation;
+    enum error_code code = pg_pipeline_begin(f->db);
+    if (code)
+        return code;
+    code = queue_paid(f, &confirmation);
+    if (!code)
+        code = pg_pipeline_sync(f->db);
+    if (!code)
+        code = payment_state_set_batch_fetch(f->db, NULL);
+    if (!code)
+        code = outbox_publish_fetch(f->db);
+    if (!code)
+        code = order_confirm_fetch(f->db, f->arena, confirmation);
+    enum error_code end = pg_pipeline_end(f->db);
+    return code ? code : end;
+}
+
+/* ---- what is done by itself ---- */
+
+/* One payment, its order, and what the gateway says. */
+struct alone {
+    struct pg *db;
+    struct arena *arena;
+    struct payment_news *news;
+    const struct payment_facts *payment;
+    struct order *order;
+};
+
+static enum error_code set_state(const struct alone *a, enum payment_state state, const char *event_type)
+{
+    const struct gateway_intent *intent = a->news->intent;
+    struct payment_state_set_batch_args args = {
+        .ids = {&a->payment->id, 1},
+        .state = str_from(payment_state_text(state)),
+        .intent_ids = {&intent->id, 1},
+        .failures = {&intent->failure, 1},
+        .responses = {&intent->response, 1},
+    };
+    enum error_code code = payment_state_set_batch(a->db, args, NULL);
+    if (code)
+        return code;
+    struct event event = paid_event(a->arena, event_type, a->payment, a->order, a->news->traceparent);
+    return outbox_publish(a->db, &event, NULL);
 }
 
 /* Money that has come for nothing goes back by itself. */
-static enum error_code send_back(struct finalising *f, const char *reason)
+static enum error_code send_back(const struct alone *a, const char *reason)
 {
     struct refund_id refund_id;
-    enum error_code code = refund_cash(f->db, f->arena, &f->order, f->id, f->payment.amount_minor, 0,
+    enum error_code code = refund_cash(a->db, a->arena, a->order, a->payment->id, a->payment->amount.minor, 0,
                                        str_from(reason), (struct uuid){{0}}, &refund_id);
     struct event event = {
         .type = STR("payment.returned"), /* the shopper is told */
-        .aggregate_id = f->order.id.uuid,
-        .payload = order_event_payload(f->arena, &f->order, str_from(reason)),
+        .aggregate_id = a->order->id.uuid,
+        .payload = order_event_payload(a->arena, a->order, str_from(reason)),
     };
     if (code == ERR_OK)
-        code = outbox_publish(f->db, &event, NULL);
-    return code ? code : found(f, PAYMENT_CHANGED, reason);
+        code = outbox_publish(a->db, &event, NULL);
+    a->news->why = reason;
+    return code;
 }
 
-static bool still_honoured(const struct order *order)
+static enum error_code revive(const struct alone *a)
 {
-    int64_t placed_ms = uuid_time_ms(order->id.uuid);
-    return clock_wall_us() / 1000 - placed_ms <= config()->late_payment_s * 1000;
+    struct order_cause cause = {.actor = ACTOR_GATEWAY, .reason = STR("A late payment was received")};
+    enum error_code code = order_reacquire(a->db, a->arena, a->order, &cause);
+    if (code == ERR_OUT_OF_STOCK)
+        return send_back(a, "The payment came when the goods were gone");
+    if (code == ERR_SALE_RELEASED)
+        return send_back(a, "The payment came when the sale had given the goods to others");
+    if (code == ERR_POINTS_SHORT)
+        return send_back(a, "The payment came when the miles were spent");
+    return code ? code : order_confirm(a->db, a->arena, a->order, &cause);
 }
 
-/* Other attempts of an order that is paid now must not take money as well. */
-static enum error_code close_others(struct finalising *f)
+static enum error_code close_others(const struct alone *a)
 {
-    struct payment_requested_open_row row;
-    bool there;
-    enum error_code code = payment_requested_open(
-        f->db, f->arena, (struct payment_requested_open_args){f->order.id}, &row, &there);
-    if (code || !row.is_open)
-        return code;
     char id[ID_TEXT_MAX];
     struct task_request request = {
         .name = STR("payment_close"),
-        .unique_key = {id, order_id_text(f->order.id, id)},
-        .aggregate_id = f->order.id.uuid,
+        .unique_key = {id, order_id_text(a->order->id, id)},
+        .aggregate_id = a->order->id.uuid,
         .payload = STR("{}"),
     };
-    return task_enqueue(f->db, &request);
+    return task_enqueue(a->db, &request);
 }
 
-static enum error_code honour(struct finalising *f)
+/* The newest attempt came to nothing. */
+static enum error_code release(const struct alone *a, int64_t now_us)
 {
-    struct order_cause cause = {.actor = ACTOR_GATEWAY, .reason = STR("Payment received")};
-    struct order *order = &f->order;
-    if (order->state == ORDER_PAYMENT_FAILED || order->state == ORDER_EXPIRED) {
-        if (!still_honoured(order))
-            return send_back(f, "The payment came too late");
-        cause.reason = STR("A late payment was received");
-        enum error_code code = order_reacquire(f->db, f->arena, order, &cause);
-        if (code == ERR_OUT_OF_STOCK)
-            return send_back(f, "The payment came when the goods were gone");
-        if (code == ERR_SALE_RELEASED)
-            return send_back(f, "The payment came when the sale had given the goods to others");
-        if (code == ERR_POINTS_SHORT)
-            return send_back(f, "The payment came when the miles were spent");
-        if (code)
-            return code;
-    }
-    if (order->state == ORDER_CANCELLED)
-        return send_back(f, "The payment came after the order was cancelled");
-    if (order->state != ORDER_PENDING_PAYMENT)
-        return send_back(f, "The order was paid by another attempt");
-    enum error_code code = order_confirm(f->db, f->arena, order, &cause);
-    return code ? code : found(f, PAYMENT_CHANGED, "the order is confirmed");
+    bool failed = a->news->intent->state == GATEWAY_INTENT_FAILED;
+    bool expired = !failed && a->order->expires_at_us && a->order->expires_at_us <= now_us;
+    struct order_cause cause = {
+        .actor = failed ? ACTOR_GATEWAY : ACTOR_SYSTEM,
+        .reason = failed    ? STR("The payment was declined")
+                  : expired ? STR("Not paid in time")
+                            : STR("The payment was cancelled at the gateway"),
+    };
+    return order_release(a->db, a->arena, a->order, expired ? ORDER_EXPIRED : ORDER_PAYMENT_FAILED, &cause);
 }
 
-static enum error_code succeeded(struct finalising *f)
+static enum error_code act(const struct alone *a, const struct payment_decision *decision, int64_t now_us)
 {
-    if (state_is(f, "succeeded"))
-        return found(f, PAYMENT_UNCHANGED, "the payment has succeeded before");
-    enum error_code code = set_state(f, "succeeded");
-    if (code == ERR_OK)
-        code = publish(f, "payment.succeeded");
-    if (code == ERR_OK)
-        code = honour(f);
-    return code ? code : close_others(f);
-}
-
-/* The newest attempt came to nothing: what the order holds is given back. An older one's end means nothing to
- * it. */
-static enum error_code ended(struct finalising *f, const char *state, const char *type, const char *reason)
-{
-    if (!is_open(f))
-        return found(f, PAYMENT_UNCHANGED, "the payment has ended before");
-    enum error_code code = set_state(f, state);
-    if (code == ERR_OK)
-        code = publish(f, type);
-    if (code || !f->payment.latest || f->order.state != ORDER_PENDING_PAYMENT)
-        return code ? code : found(f, PAYMENT_CHANGED, "the attempt has ended");
-    bool late = f->order.expires_at_us && f->order.expires_at_us <= clock_wall_us();
-    bool failed = f->intent->state == GATEWAY_INTENT_FAILED;
-    struct order_cause cause = {.actor = failed ? ACTOR_GATEWAY : ACTOR_SYSTEM, .reason = str_from(reason)};
-    if (late && !failed)
-        cause.reason = STR("Not paid in time");
-    code = order_release(f->db, f->arena, &f->order, late && !failed ? ORDER_EXPIRED : ORDER_PAYMENT_FAILED,
-                         &cause);
-    return code ? code : found(f, PAYMENT_CHANGED, "stock and points are given back");
-}
-
-enum error_code payment_finalise(struct pg *db, struct arena *arena, const struct gateway_intent *intent,
-                                 enum payment_finding *finding, const char **why)
-{
-    CHECK(pg_in_transaction(db));
-    struct finalising f = {.db = db, .arena = arena, .intent = intent, .finding = finding, .why = why};
-    struct payment_of_intent_row row;
-    bool there;
-    enum error_code code = payment_of_intent(
-        db, arena, (struct payment_of_intent_args){intent->id, intent->payment_id}, &row, &there);
-    if (code)
-        return code;
-    if (!there)
-        return found(&f, PAYMENT_UNKNOWN, "there is no payment of this intent");
-    f.id = row.id;
-    code = order_lock(db, arena, row.order_id, &f.order);
-    if (code == ERR_NOT_FOUND)
-        return found(&f, PAYMENT_MISMATCHED, "the payment has no order");
-    if (code == ERR_OK)
-        code = payment_lock(db, arena, (struct payment_lock_args){f.id}, &f.payment, &there);
-    if (code)
-        return code;
-    CHECK(there);
-    const char *wrong = mismatch(&f);
-    if (wrong)
-        return found(&f, PAYMENT_MISMATCHED, wrong);
-    switch (intent->state) {
-    case GATEWAY_INTENT_SUCCEEDED:
-        return succeeded(&f);
-    case GATEWAY_INTENT_FAILED:
-        return ended(&f, "failed", "payment.failed", "The payment was declined");
-    case GATEWAY_INTENT_CANCELLED:
-        return ended(&f, "cancelled", "payment.cancelled", "The payment was cancelled at the gateway");
-    case GATEWAY_INTENT_OPEN:
+    bool failed = a->news->intent->state == GATEWAY_INTENT_FAILED;
+    enum error_code code = ERR_OK;
+    switch (decision->step) {
+    case PAYMENT_STEP_NONE:
+    case PAYMENT_STEP_CONFIRM:
+        break; /* done with the others */
+    case PAYMENT_STEP_REVIVE:
+    case PAYMENT_STEP_SEND_BACK:
+        code = set_state(a, PAYMENT_SUCCEEDED, "payment.succeeded");
+        if (!code)
+            code = decision->step == PAYMENT_STEP_REVIVE ? revive(a) : send_back(a, decision->why);
+        break;
+    case PAYMENT_STEP_END:
+    case PAYMENT_STEP_RELEASE:
+        code = set_state(a, failed ? PAYMENT_FAILED : PAYMENT_CANCELLED,
+                         failed ? "payment.failed" : "payment.cancelled");
+        if (!code && decision->step == PAYMENT_STEP_RELEASE)
+            code = release(a, now_us);
         break;
     }
-    return found(&f, PAYMENT_UNCHANGED, "the payment is still open");
+    return code || !decision->close_others ? code : close_others(a);
+}
+
+/* ---- all of it ---- */
+
+static bool goes_together(const struct payment_decision *decision)
+{
+    return decision->step == PAYMENT_STEP_NONE ||
+           (decision->step == PAYMENT_STEP_CONFIRM && !decision->close_others);
+}
+
+enum error_code payment_finalise(struct pg *db, struct arena *arena, struct payment_news *news, size_t count)
+{
+    CHECK(pg_in_transaction(db));
+    struct finalising f = {.db = db,
+                           .arena = arena,
+                           .paid = ARENA_ARRAY(arena, struct payment_news *, count),
+                           .paid_payments = ARENA_ARRAY(arena, struct payment_facts *, count),
+                           .paid_orders = ARENA_ARRAY(arena, struct order *, count)};
+    enum error_code code = lock_and_read(&f, news, count);
+    int64_t now_us = clock_wall_us(), late_us = config()->late_payment_s * 1000000;
+    struct payment_decision decision = {0};
+    struct payment_facts *payment = NULL;
+    struct finalised_order *of = NULL;
+    for (size_t i = 0; !code && i < count; i++) {
+        payment = payment_of(&f, news[i].intent);
+        of = payment ? order_of(&f, payment->order_id) : NULL;
+        decision = payment_decide(news[i].intent, payment, of ? &of->facts : NULL, now_us, late_us);
+        if (count > 1 && !goes_together(&decision))
+            decision =
+                (struct payment_decision){.finding = PAYMENT_LEFT, .why = "it is worked out by itself"};
+        news[i].finding = decision.finding;
+        news[i].why = decision.why;
+        if (decision.step == PAYMENT_STEP_CONFIRM)
+            list_paid(&f, &news[i], payment, of);
+    }
+    if (!code && f.paid_count > 0)
+        code = confirm_paid(&f);
+    if (code || count != 1 || !payment || !of)
+        return code;
+    struct alone alone = {db, arena, news, payment, &of->order};
+    return act(&alone, &decision, now_us);
 }
 
 struct finalise_now {
     struct arena *arena;
-    const struct gateway_intent *intent;
-    enum payment_finding *finding;
-    const char **why;
+    struct payment_news *news;
 };
 
 static enum error_code finalise_in_transaction(struct pg *db, void *context)
 {
     const struct finalise_now *now = context;
-    return payment_finalise(db, now->arena, now->intent, now->finding, now->why);
+    return payment_finalise(db, now->arena, now->news, 1);
 }
 
-enum error_code payment_finalise_now(struct pg *db, struct arena *arena, const struct gateway_intent *intent,
-                                     enum payment_finding *finding, const char **why)
+enum error_code payment_finalise_now(struct pg *db, struct arena *arena, const struct gateway_intent *intent)
 {
-    struct finalise_now now = {arena, intent, finding, why};
+    struct payment_news news = {.intent = intent};
+    struct finalise_now now = {arena, &news};
     enum error_code code = pg_transaction(db, finalise_in_transaction, &now);
-    if (code == ERR_OK && (*finding == PAYMENT_MISMATCHED || *finding == PAYMENT_UNKNOWN))
+    if (code == ERR_OK && (news.finding == PAYMENT_MISMATCHED || news.finding == PAYMENT_UNKNOWN))
         log_write(LOG_ERROR, "payment does not fit what the gateway says",
-                  "\"intent\":\"%.*s\",\"why\":\"%s\"", STR_ARG(intent->id), *why);
+                  "\"intent\":\"%.*s\",\"why\":\"%s\"", STR_ARG(intent->id), news.why);
     return code;
 }

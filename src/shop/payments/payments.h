@@ -18,10 +18,20 @@ enum payment_finding {
     PAYMENT_UNCHANGED, /* nothing new: known already, overtaken, or still open */
     PAYMENT_CHANGED,
     PAYMENT_MISMATCHED, /* not what the shop asked for: nothing was altered */
-    PAYMENT_UNKNOWN     /* no payment of this shop */
+    PAYMENT_UNKNOWN,    /* no payment of this shop */
+    PAYMENT_LEFT        /* has to be finalised by itself: nothing was altered */
 };
 
-/* In a transaction: what the gateway says about an intent becomes true here, once.
+/* Something that the gateway says, and what came of it. */
+struct payment_news {
+    const struct gateway_intent *intent;
+    struct str traceparent; /* absent: that of the task or request in hand */
+    enum payment_finding finding;
+    const char *why; /* a sentence about the finding */
+};
+
+/* In a transaction: what the gateway says becomes true here, once; one piece of news after the other, any
+ * number about one payment or order.
  *
  * Success: the payment is succeeded and its order confirmed. Where the order has failed or expired meanwhile,
  * it is begun anew and confirmed if stock and points are still there and it was placed at most late_payment_s
@@ -29,9 +39,12 @@ enum payment_finding {
  * refunded. Failure, cancellation: the payment is failed or cancelled; if it is the newest attempt of an
  * order that waits, stock and points are given back. After a success nothing of this happens.
  *
- * `why`: a sentence about the finding. */
-enum error_code payment_finalise(struct pg *db, struct arena *arena, const struct gateway_intent *intent,
-                                 enum payment_finding *finding, const char **why);
+ * Orders that wait and are paid are confirmed all together, by at most PAYMENT_FINALISE_STATEMENTS statements
+ * whatever their number. Everything else that changes something locks stock or the gateway's other attempts
+ * behind an order that is locked already, so that it would break the order of locks among several orders: it
+ * is done only where `count` is 1, and left otherwise (PAYMENT_LEFT). */
+#define PAYMENT_FINALISE_STATEMENTS (5 + ORDER_CONFIRM_STATEMENTS)
+enum error_code payment_finalise(struct pg *db, struct arena *arena, struct payment_news *news, size_t count);
 
 /* In a transaction, with the order locked: gives back all that it took and has not given back yet: the cash
  * through the gateway (by a task), redeemed points at once; points that it earned are taken back, what was
@@ -50,5 +63,16 @@ enum error_code refund_cash(struct pg *db, struct arena *arena, const struct ord
 enum error_code refund_finalise(struct pg *db, struct arena *arena, struct refund_id refund_id,
                                 const struct gateway_refund *gateway, enum payment_finding *finding,
                                 const char **why);
+
+/* Webhooks of this process: what arrives while a batch is being stored forms the next one. */
+struct payments_webhooks_options {
+    const char *database_url;
+    int lanes;
+    size_t batch_max;
+    size_t queue_max;
+};
+enum error_code payments_webhooks_start(const struct payments_webhooks_options *options, struct error *error);
+/* Finishes what has arrived. Does nothing where it was not started. */
+void payments_webhooks_stop(void);
 
 #endif

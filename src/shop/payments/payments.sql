@@ -23,12 +23,20 @@ SELECT p.order_id, p.attempt, p.state, p.amount_minor, p.currency, p.intent_id, 
 FROM payment p WHERE p.id = :id
 FOR UPDATE;
 
--- Which payment an intent belongs to; before the shop has noted the intent, its metadata say so.
--- name: payment_of_intent(intent_id text, payment_id payment_id) :one
--- returns: id payment_id, order_id order_id
-SELECT id, order_id FROM payment
-WHERE intent_id = :intent_id OR (id = :payment_id AND intent_id IS NULL)
-ORDER BY intent_id NULLS LAST LIMIT 1;
+-- Orders that these intents may be about; before the shop has noted an intent, its metadata name the payment.
+-- name: payment_orders_of_intents(intent_ids text[], payment_ids payment_id[]) :many
+-- returns: order_id order_id
+SELECT order_id FROM payment WHERE intent_id = ANY(:intent_ids)
+UNION
+SELECT order_id FROM payment WHERE id = ANY(:payment_ids);
+
+-- All attempts of orders that the caller has locked.
+-- name: payment_lock_batch(order_ids order_id[]) :many
+-- returns: id payment_id, order_id order_id, attempt int2, state text, amount_minor int8, currency text, intent_id text?, requested bool
+SELECT id, order_id, attempt, state, amount_minor, currency, intent_id, requested_at IS NOT NULL AS requested
+FROM payment WHERE order_id = ANY(:order_ids)
+ORDER BY id
+FOR UPDATE;
 
 -- name: payment_requested_set(id payment_id) :exec
 UPDATE payment SET requested_at = coalesce(requested_at, now()) WHERE id = :id;
@@ -39,11 +47,11 @@ SET intent_id = :intent_id, redirect_url = :redirect_url, response = :response,
     state = CASE WHEN state IN ('created', 'cancelled') THEN 'pending' ELSE state END, updated_at = now()
 WHERE id = :id;
 
--- name: payment_state_set(id payment_id, state text, intent_id text?, failure text?, response jsonb?) :exec
-UPDATE payment
-SET state = :state, intent_id = coalesce(:intent_id, intent_id), failure = :failure, response = coalesce(:response, response),
-    updated_at = now()
-WHERE id = :id;
+-- name: payment_state_set_batch(ids payment_id[], state text, intent_ids text[], failures text?[], responses jsonb[]) :exec
+UPDATE payment p
+SET state = :state, intent_id = w.intent_id, failure = w.failure, response = w.response, updated_at = now()
+FROM (SELECT unnest(:ids) AS id, unnest(:intent_ids) AS intent_id, unnest(:failures) AS failure, unnest(:responses) AS response) w
+WHERE p.id = w.id;
 
 -- name: payment_checked_set(id payment_id) :exec
 UPDATE payment SET checked_at = now() WHERE id = :id;
@@ -191,17 +199,27 @@ SELECT EXISTS (SELECT FROM order_event WHERE order_id = :order_id AND to_state =
 
 -- ---- webhooks ----
 
--- No row affected: the event was stored before.
--- name: payment_webhook_insert(id webhook_id, provider text, event_id text, type text, body text) :exec
-INSERT INTO webhook (id, provider, event_id, type, body) VALUES (:id, :provider, :event_id, :type, :body)
-ON CONFLICT (provider, event_id) DO NOTHING;
+-- Those that were not stored before. The events are sorted, so that batches that store the same ones wait for each other
+-- without deadlock. Their states are what most come to in the same transaction; payment_webhook_state_set_batch corrects them.
+-- name: payment_webhook_insert_batch(ids webhook_id[], provider text, event_ids text[], types text[], bodies text[], states text[],
+-- details text?[]) :many
+-- returns: id webhook_id
+INSERT INTO webhook (id, provider, event_id, type, body, state, detail, processed_at)
+SELECT w.id, :provider, w.event_id, w.type, w.body, w.state, w.detail, CASE WHEN w.state <> 'received' THEN now() END
+FROM (SELECT unnest(:ids) AS id, unnest(:event_ids) AS event_id, unnest(:types) AS type, unnest(:bodies) AS body,
+             unnest(:states) AS state, unnest(:details) AS detail) w
+ON CONFLICT (provider, event_id) DO NOTHING
+RETURNING id;
 
 -- name: payment_webhook_lock(id webhook_id) :one
 -- returns: provider text, event_id text, type text, body text, state text
 SELECT provider, event_id, type, body, state FROM webhook WHERE id = :id FOR UPDATE;
 
--- name: payment_webhook_state_set(id webhook_id, state text, detail text?) :exec
-UPDATE webhook SET state = :state, detail = :detail, processed_at = now() WHERE id = :id;
+-- name: payment_webhook_state_set_batch(ids webhook_id[], states text[], details text[]) :exec
+UPDATE webhook h
+SET state = w.state, detail = w.detail, processed_at = CASE WHEN w.state <> 'received' THEN now() END
+FROM (SELECT unnest(:ids) AS id, unnest(:states) AS state, unnest(:details) AS detail) w
+WHERE h.id = w.id;
 
 -- At most so many refusals a minute are kept; the rest is only counted in the log.
 -- name: payment_webhook_refusal_insert(id uuid, provider text, reason text, body_sha256 bytea, body_bytes int4, most_per_minute int8) :exec

@@ -206,13 +206,11 @@ static void refresh(struct request *req, struct payment_show_body_row *row)
 {
     struct gateway_intent intent;
     struct error error = {.code = ERR_OK};
-    enum payment_finding finding;
-    const char *why;
     payment_checked_set(req->db, (struct payment_checked_set_args){row->id.value}, NULL);
     enum error_code code =
         payment_gateway()->retrieve_intent(req->db, req->arena, row->intent_id, &intent, &error);
     if (code == ERR_OK)
-        code = payment_finalise_now(req->db, req->arena, &intent, &finding, &why);
+        code = payment_finalise_now(req->db, req->arena, &intent);
     if (code)
         log_write(LOG_WARN, "payment could not be refreshed", "\"code\":\"%s\"", error_text(code));
 }

@@ -2,7 +2,9 @@
 #ifndef CATHAY_SHOP_PAYMENTS_PAYMENTS_INTERNAL_H
 #define CATHAY_SHOP_PAYMENTS_PAYMENTS_INTERNAL_H
 
+#include "http/request.h"
 #include "shop/payments/payments.h"
+#include "work/lanes.h"
 #include "work/work.h"
 
 /* How long webhooks are kept, and how many refusals of one minute. */
@@ -27,14 +29,41 @@ enum error_code payment_ask(struct pg *db, struct arena *arena, const struct pay
 enum error_code payment_resolve(struct pg *db, struct arena *arena, const struct payment_attempt *attempt,
                                 struct error *error);
 /* A transaction around payment_finalise. */
-enum error_code payment_finalise_now(struct pg *db, struct arena *arena, const struct gateway_intent *intent,
-                                     enum payment_finding *finding, const char **why);
+enum error_code payment_finalise_now(struct pg *db, struct arena *arena, const struct gateway_intent *intent);
+
+/* ---- webhooks ---- */
+
+enum webhook_state { WEBHOOK_RECEIVED, WEBHOOK_PROCESSED, WEBHOOK_IGNORED, WEBHOOK_MISMATCHED };
+/* As in the database. */
+const char *payment_webhook_state_text(enum webhook_state state);
+/* Pure. What a webhook has come to by this finding about its event. */
+enum webhook_state payment_webhook_state_of(enum gateway_event_kind kind, enum payment_finding finding);
+/* Logs what does not fit. */
+void payment_webhook_note(enum webhook_state state, struct str event_id, const char *why);
+
+/* A webhook on its way through the lanes; everything in the request's arena. */
+struct webhook_command {
+    struct lane_item item; /* the lanes' own */
+    uint64_t touch;        /* likewise */
+    struct request *req;   /* the body is the webhook's */
+    bool refused;          /* forged, stale or unreadable: only that is noted, for the reason in req->error */
+    struct gateway_event event;
+    void (*finish)(struct webhook_command *command, enum error_code code);
+    /* the batch's own */
+    struct webhook_id id;
+    bool stored;
+    enum webhook_state state;
+    const char *why;
+};
+/* Thread-safe, does not block. finish is called once, on a lane's thread: ERR_OK: the event is stored, now or
+ * before. ERR_OVERLOADED: finish is not called. */
+enum error_code payment_webhook_submit(struct webhook_command *command);
 
 /* Where the shopper comes back to. */
 struct str payment_return_url(struct arena *arena, struct order_id order_id);
 
-/* In a transaction: an event of this module about an order. */
-enum error_code payment_event(struct pg *db, struct arena *arena, const char *type, const struct order *order,
+/* An event of this module about an order. */
+struct event payment_event_of(struct arena *arena, const char *type, const struct order *order,
                               const char *id_name, struct str id, int64_t amount_minor, int64_t points);
 
 extern const struct task_definition payment_tasks[];

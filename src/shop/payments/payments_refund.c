@@ -16,7 +16,8 @@ static enum error_code publish(struct pg *db, struct arena *arena, const char *t
 {
     char text[ID_TEXT_MAX];
     struct str id_text = {text, refund_id_text(id, text)};
-    return payment_event(db, arena, type, order, "refund_id", id_text, amount_minor, points);
+    struct event event = payment_event_of(arena, type, order, "refund_id", id_text, amount_minor, points);
+    return outbox_publish(db, &event, NULL);
 }
 
 static enum error_code refund_make(struct pg *db, struct arena *arena, const struct order *order,

@@ -14,22 +14,25 @@
 
 /* ---- webhooks ---- */
 
-/* What the event means: the state of its webhook, and why. */
-static enum error_code event_apply(struct task_run *run, const struct gateway_event *event, struct str *state,
-                                   const char **why)
+/* What the event means: what came of it, and why. */
+static enum error_code event_apply(struct task_run *run, const struct gateway_event *event,
+                                   enum payment_finding *finding, const char **why)
 {
-    enum payment_finding finding = PAYMENT_UNCHANGED;
+    struct payment_news news = {.intent = &event->intent};
     enum error_code code = ERR_OK;
-    *why = "nothing that the shop acts on";
-    if (event->kind == GATEWAY_EVENT_INTENT)
-        code = payment_finalise(run->db, run->arena, &event->intent, &finding, why);
-    else if (event->kind == GATEWAY_EVENT_REFUND)
-        code = refund_finalise(run->db, run->arena, event->refund.refund_id, &event->refund, &finding, why);
-    if (event->kind == GATEWAY_EVENT_OTHER)
-        *state = STR("ignored");
-    else
-        *state = finding == PAYMENT_MISMATCHED || finding == PAYMENT_UNKNOWN ? STR("mismatched")
-                                                                             : STR("processed");
+    switch (event->kind) {
+    case GATEWAY_EVENT_INTENT:
+        code = payment_finalise(run->db, run->arena, &news, 1);
+        *finding = news.finding;
+        *why = news.why;
+        break;
+    case GATEWAY_EVENT_REFUND:
+        code = refund_finalise(run->db, run->arena, event->refund.refund_id, &event->refund, finding, why);
+        break;
+    case GATEWAY_EVENT_OTHER:
+        *finding = PAYMENT_UNCHANGED;
+        break;
+    }
     return code;
 }
 
@@ -45,20 +48,22 @@ enum error_code payment_webhook_process(struct task_run *run)
         return code;
     /* Other partners' webhooks have tasks of their own; a repetition finds its work done. */
     if (!found || !str_equal(row.provider, str_from(gateway->provider)) ||
-        !str_equal(row.state, STR("received")))
+        !str_equal(row.state, str_from(payment_webhook_state_text(WEBHOOK_RECEIVED))))
         return ERR_OK;
-    struct gateway_event event;
-    struct str state = STR("mismatched");
+    struct gateway_event event = {.kind = GATEWAY_EVENT_OTHER};
+    enum payment_finding finding = PAYMENT_MISMATCHED;
     const char *why = "not an event of the gateway";
-    if (gateway->parse_event(run->arena, row.body, &event, NULL) == ERR_OK)
-        code = event_apply(run, &event, &state, &why);
+    if (gateway->parse_event(run->arena, row.body, &event, NULL) == ERR_OK) {
+        why = "nothing that the shop acts on";
+        code = event_apply(run, &event, &finding, &why);
+    }
     if (code)
         return code;
-    if (str_equal(state, STR("mismatched")))
-        log_write(LOG_ERROR, "webhook does not fit the payment", "\"event\":\"%.*s\",\"why\":\"%s\"",
-                  STR_ARG(row.event_id), why);
-    return payment_webhook_state_set(run->db,
-                                     (struct payment_webhook_state_set_args){id, state, str_from(why)}, NULL);
+    enum webhook_state result = payment_webhook_state_of(event.kind, finding);
+    struct str state = str_from(payment_webhook_state_text(result)), detail = str_from(why);
+    payment_webhook_note(result, row.event_id, why);
+    return payment_webhook_state_set_batch(
+        run->db, (struct payment_webhook_state_set_batch_args){{&id, 1}, {&state, 1}, {&detail, 1}}, NULL);
 }
 
 enum error_code payment_forget(struct task_run *run)
@@ -112,9 +117,7 @@ enum error_code payment_resolve(struct pg *db, struct arena *arena, const struct
         if (code == ERR_CONFLICT) /* the shopper was faster */
             code = gateway->retrieve_intent(db, arena, id, &intent, error);
     }
-    enum payment_finding finding;
-    const char *why;
-    return code ? code : payment_finalise_now(db, arena, &intent, &finding, &why);
+    return code ? code : payment_finalise_now(db, arena, &intent);
 }
 
 /* Rows of the queries that list attempts. */
@@ -156,10 +159,8 @@ static enum error_code sweep_one(struct task_run *run, const struct payment_open
     if (!row->wanted)
         return payment_resolve(run->db, run->arena, &attempt, error);
     struct gateway_intent intent;
-    enum payment_finding finding;
-    const char *why;
     enum error_code code = payment_ask(run->db, run->arena, &attempt, &intent, error);
-    return code ? code : payment_finalise_now(run->db, run->arena, &intent, &finding, &why);
+    return code ? code : payment_finalise_now(run->db, run->arena, &intent);
 }
 
 static enum error_code refund_finalise_in_transaction(struct pg *db, void *context);

@@ -1,0 +1,58 @@
+"""Payment confirmations: signed webhooks over HTTP until every order is confirmed, beside orders over HTTP in the same round, and one at a time."""
+import statistics
+
+from stand import SKUS, Row, median, row_of_runs, say
+
+SHOPPERS = 256
+WORKLOADS = [('cash', 0), ('miles and cash', 500)]
+ALONE = 3000  # confirmations in batches of one
+
+
+def measure(stand):
+    stand.environment['CATHAY_STRIPE_WEBHOOK_SECRET'] = 'whsec_benchmarks'
+    runs = {name: {'orders': [], 'batches': [], 'alone': []} for name, _ in WORKLOADS}
+    for number in range(1 if stand.quick else 2):
+        for name, points in WORKLOADS:
+            of = runs[name]
+            stand.fresh_database()
+            server = stand.start('serve')
+            of['orders'].append(stand.load(server, shoppers=SHOPPERS, skus=SKUS, points=points, seconds=2))
+            stand.psql('confirm.sql')
+            waiting = int(stand.sql("SELECT count(*) FROM payment WHERE state = 'pending'"))
+            of['batches'].append(confirm(stand, server, most=waiting - ALONE))
+            stand.stop(server)
+            server = stand.start('serve', webhook_batch_max=1)
+            of['alone'].append(confirm(stand, server))
+            stand.stop(server)
+            say(f'  round {number + 1}, {name}: orders {of["orders"][-1]["per_s"]:,.0f}, confirmations {of["batches"][-1]["per_s"]:,.0f}, '
+                f'one at a time {of["alone"][-1]["per_s"]:,.0f}/s')
+            stand.settle_and_verify()
+            stand.drop_database()
+    return runs
+
+
+def confirm(stand, server, **options):
+    """bench/confirm with --options as named."""
+    stand.checkpoint()
+    line = [stand.program('bench/confirm'), '--connections', str(SHOPPERS), '--server', str(server.pid)]
+    for option, value in options.items():
+        line += [f'--{option}', str(value)]
+    found = stand.json(line)
+    if not found['all_confirmed'] or set(found['statuses']) != {'200'}:
+        stand.is_wrong(f'not every order was confirmed: {found}')
+    return found
+
+
+def rows(runs):
+    table = []
+    for name, _ in WORKLOADS:
+        of = runs[name]
+
+        def times(base):
+            return statistics.median(a['per_s'] / b['per_s'] for a, b in zip(of['batches'], of[base]))
+
+        for key, what in (('orders', 'orders over HTTP, for comparison'), ('alone', 'confirmations, one at a time'), ('batches', 'confirmations')):
+            table.append(row_of_runs(f'{name}: {what}', of[key], server_us=median(of[key], 'server_cpu_us'), load_us=median(of[key], 'self_cpu_us')))
+        table[-1].found = f'{times("alone"):.1f} × one at a time'
+        table.append(Row(f'{name}: confirmations of orders', found=f'{times("orders"):.2f}', aim='≥ 1', met=times('orders') >= 1))
+    return table
