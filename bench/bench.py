@@ -20,7 +20,7 @@ SUBJECTS = [  # file, seconds that it may take on a quiet machine by default
     ('orders', 190),
     ('curve', 170),
     ('confirm', 60),
-    ('cached', 60),
+    ('cache', 60),
     ('memory', 30),
 ]
 TOTAL_S = 15 * 60

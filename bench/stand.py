@@ -21,7 +21,7 @@ import services  # noqa: E402
 HOME = os.path.join(PROJECT, 'var', 'bench')
 CUSTOMERS = 20000
 SKUS = 10000
-PROGRAMS = ['bench/confirm', 'bench/engine_bench', 'bench/load', 'bench/rush']
+PROGRAMS = ['bench/confirm', 'bench/engine_bench', 'bench/load', 'bench/read', 'bench/rush']
 
 
 @dataclass

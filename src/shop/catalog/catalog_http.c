@@ -165,6 +165,8 @@ enum error_code product_show_handle(struct request *req, const struct api_produc
     request_cache_tag(req, STR("product"), row.product_id.uuid);
     request_cache_tag(req, STR("vendor"), row.vendor_id.uuid);
     request_cache_tag(req, STR("category"), (struct uuid){{0}});
+    request_cache_tag(req, STR("attribute"), (struct uuid){{0}});
+    request_cache_tag(req, STR("miles_policy"), (struct uuid){{0}}); /* prices in points */
     return respond_json(req, 200, row.body);
 }
 
