@@ -20,7 +20,8 @@ SUBJECTS = [  # file, seconds that it may take on a quiet machine by default
     ('orders', 190),
     ('curve', 170),
     ('confirm', 60),
-    ('cache', 60),
+    ('cache', 80),
+    ('limits', 45),
     ('memory', 30),
 ]
 TOTAL_S = 15 * 60

@@ -3,7 +3,7 @@
 // change, and never shown to anybody else.
 const { test } = require('node:test');
 const assert = require('node:assert');
-const { shop, makePerson, poll } = require('../harness');
+const { shop, makePerson, poll, wireId } = require('../harness');
 const { goods, customer, givePoints, orderOf } = require('../harness/goods');
 
 const env = shop({ roles: ['serve', 'serve:2', 'serve:3', 'worker'] });
@@ -127,17 +127,22 @@ test('SEC CCH-1 a balance is shown to nobody but its customer', async () => {
   }
 });
 
-test('CCH-1 CCH-2 the rules of miles are cached, and new ones are shown by every server', async () => {
+test('CCH-1 CCH-2 the rules of miles are cached, and new ones are shown by every server, in prices too', async () => {
   const manager = await makePerson(env, 'manager');
+  const made = await goods(env, { priceMinor: 10000 });
+  const pointsOf = async (api) => (await api.call('product_show', { path: { product: wireId('prd', made.product) }, expect: 200 })).body.variants[0].prices[0].points;
+  const [points] = await Promise.all(servers().map(pointsOf));
   const newest = async (api) => (await api.call('miles_policy_list', { expect: 200 })).body.policies[0].version;
   const [version] = await Promise.all(servers().map(newest));
   const before = await metric(servers()[0], 'hits');
   await newest(servers()[0]);
   assert.ok(await metric(servers()[0], 'hits') > before);
-  const made = await manager.api.call('miles_policy_create', { body: { minimum_points: 500, step_points: 100, maximum_share: 10000, return_window_days: 7,
-    rates: [{ currency: 'HKD', points_unit: 100, minor_unit: 1000, earn_minor: 400, earn_points: 1 }] }, expect: 201 });
-  assert.strictEqual(made.body.version, version + 1);
-  await poll(async () => (await Promise.all(servers().map(newest))).every((seen) => seen === version + 1), { what: 'every server to show the new rules' });
+  const { body: { version: next } } = await manager.api.call('miles_policy_create', { body: { minimum_points: 500, step_points: 100, maximum_share: 10000, return_window_days: 7,
+    rates: [{ currency: 'HKD', points_unit: 3, minor_unit: 1, earn_minor: 400, earn_points: 1 }] }, expect: 201 });
+  assert.strictEqual(next, version + 1);
+  await poll(async () => (await Promise.all(servers().map(newest))).every((seen) => seen === next), { what: 'every server to show the new rules' });
+  assert.notStrictEqual(points, 30000);
+  await poll(async () => (await Promise.all(servers().map(pointsOf))).every((seen) => seen === 30000), { what: 'every server to show the price in points' });
 });
 
 test('CCH-2 JOB-1 a relay that dies before it has marked its events leaves nothing untold', async () => {
