@@ -148,8 +148,11 @@ void cache_free(struct cache *cache)
 
 /* ---- stamps ---- */
 
+/* A name that is too long ends where there is no more room. */
 static size_t kind_find(const struct cache *cache, struct str name)
 {
+    if (name.len > KIND_NAME_MAX)
+        name.len = KIND_NAME_MAX;
     size_t count = atomic_load_explicit(&cache->kind_count, memory_order_acquire), i = 0;
     while (i < count && !str_equal(cache->kinds[i]->name, name))
         i++;
@@ -165,9 +168,9 @@ static size_t kind_add(struct cache *cache, struct str name)
     if (at == KINDS_MAX)
         return KINDS_MAX - 1;
     struct kind *kind = calloc(1, sizeof *kind); /* zero pages until they are written */
-    CHECK(kind && name.len <= KIND_NAME_MAX);
-    memcpy(kind->text, name.ptr, name.len);
-    kind->name = (struct str){kind->text, name.len};
+    CHECK(kind);
+    kind->name = (struct str){kind->text, name.len < KIND_NAME_MAX ? name.len : KIND_NAME_MAX};
+    memcpy(kind->text, name.ptr, kind->name.len);
     cache->kinds[at] = kind;
     atomic_store_explicit(&cache->kind_count, at + 1, memory_order_release);
     return at;

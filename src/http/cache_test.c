@@ -84,6 +84,38 @@ static void test_invalidation_reaches_exactly_its_tags(void **state)
     cache_free(cache);
 }
 
+/* Thousands of balances a second touch every slot of their own kind, and none of another. */
+static void test_a_busy_kind_leaves_the_others_alone(void **state)
+{
+    (void)state;
+    struct cache *cache = cache_new(100, 1 << 20);
+    put(cache, "p", "x", (struct cache_tag){STR("product"), id_of(1)});
+    put(cache, "b", "x", (struct cache_tag){STR("balance"), id_of(1)});
+    for (int i = 2; i < 1000000; i++)
+        cache_invalidate(cache, STR("balance"), id_of(i));
+    assert_true(has(cache, "p", "x", 0));
+    assert_false(has(cache, "b", "x", 0));
+    cache_free(cache);
+}
+
+/* What comes in messages decides how many kinds there are. */
+static void test_more_kinds_than_tables(void **state)
+{
+    (void)state;
+    struct cache *cache = cache_new(100, 1 << 20);
+    char names[40][16];
+    for (int i = 0; i < 40; i++) {
+        snprintf(names[i], sizeof names[i], "kind%d", i);
+        put(cache, names[i], "x", (struct cache_tag){str_from(names[i]), id_of(i)});
+    }
+    for (int i = 0; i < 40; i++) {
+        assert_true(has(cache, names[i], "x", 0));
+        cache_invalidate(cache, str_from(names[i]), id_of(i));
+        assert_false(has(cache, names[i], "x", 0));
+    }
+    cache_free(cache);
+}
+
 static void test_invalidation_during_a_fill(void **state)
 {
     (void)state;
@@ -271,6 +303,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hit_and_expiry),
         cmocka_unit_test(test_invalidation_reaches_exactly_its_tags),
+        cmocka_unit_test(test_a_busy_kind_leaves_the_others_alone),
+        cmocka_unit_test(test_more_kinds_than_tables),
         cmocka_unit_test(test_invalidation_during_a_fill),
         cmocka_unit_test(test_one_computes_for_all),
         cmocka_unit_test(test_waiters_of_a_lost_fill),

@@ -122,6 +122,25 @@ static void invalidation_is_exact(void **state)
     assert_false(holds("v", "vendor"));
 }
 
+static void many_at_once(void **state)
+{
+    (void)state;
+    need_server();
+    struct uuid ids[SHARED_CACHE_IDS_MAX];
+    for (size_t i = 0; i < SHARED_CACHE_IDS_MAX; i++)
+        ids[i] = (struct uuid){{(uint8_t)i, 7}};
+    ids[17] = apple;
+    store("a", begin(one, "a"), "apple", STR("product"), apple);
+    store("p", begin(one, "p"), "pear", STR("product"), pear);
+    store("b", begin(one, "b"), "balance", STR("balance"), apple);
+    assert_true(
+        shared_cache_invalidate_queue(redis, STR("product"), ids, SHARED_CACHE_IDS_MAX, "test", STR("x")));
+    assert_true(redis_flush(redis));
+    assert_false(holds("a", "apple"));
+    assert_true(holds("p", "pear"));
+    assert_true(holds("b", "balance"));
+}
+
 static void begun_before_is_not_kept(void **state)
 {
     (void)state;
@@ -201,6 +220,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(what_one_stores_another_finds, clean),
         cmocka_unit_test_setup(invalidation_is_exact, clean),
+        cmocka_unit_test_setup(many_at_once, clean),
         cmocka_unit_test_setup(begun_before_is_not_kept, clean),
         cmocka_unit_test_setup(an_older_one_does_not_replace_a_younger, clean),
         cmocka_unit_test_setup(after_a_flush_nothing_older_is_kept, clean),

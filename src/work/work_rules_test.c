@@ -77,6 +77,24 @@ static void subscriptions_are_found(void **state)
     assert_null(work_event_invalidates(STR("unknown")));
 }
 
+static void an_event_is_about_its_aggregate_or_what_it_lists(void **state)
+{
+    (void)state;
+    struct arena *arena = arena_new();
+    static const struct uuid zero, one = {{1}};
+    struct uuid_array things = work_event_things(arena, one, STR_NONE);
+    assert_true(things.count == 1 && uuid_equal(things.items[0], one));
+    things = work_event_things(arena, zero,
+                               STR("{\"ids\":[\"01000000000000000000000000000000\",\"nonsense\",7,"
+                                   "\"02000000000000000000000000000000\"]}"));
+    assert_int_equal(things.count, 2);
+    assert_true(uuid_equal(things.items[0], one) && things.items[1].bytes[0] == 2);
+    assert_int_equal(work_event_things(arena, zero, STR("{}")).count, 0);
+    assert_int_equal(work_event_things(arena, zero, STR("[")).count, 0);
+    assert_int_equal(work_event_things(arena, zero, STR_NONE).count, 0);
+    arena_free(arena);
+}
+
 static void definitions_have_defaults(void **state)
 {
     (void)state;
@@ -107,6 +125,7 @@ int main(void)
         cmocka_unit_test(delays_grow_with_the_fourth_power),
         cmocka_unit_test(tries_are_limited),
         cmocka_unit_test(subscriptions_are_found),
+        cmocka_unit_test(an_event_is_about_its_aggregate_or_what_it_lists),
         cmocka_unit_test(definitions_have_defaults),
         cmocka_unit_test(violations_are_bounded),
     };
