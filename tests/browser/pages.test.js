@@ -69,7 +69,8 @@ test('PAY-1 a person pays on the hosted page, with the keyboard alone', { timeou
   await onEachScreen('paid', async (page) => {
     const purchase = await begun(env, await ordered(env));
     await page.goto(purchase.url);
-    assert.strictEqual(await page.evaluate(() => document.activeElement.textContent), 'Pay', 'the keyboard is where it is needed');
+    // A browser moves the focus when it first draws the page, which may be after its load event.
+    await page.waitForFunction(() => document.activeElement.textContent === 'Pay', null, { timeout: 10000 });
     await page.keyboard.press('Enter');
     await page.waitForURL(`${env.url}/**`);
     await page.getByText('Thank you').waitFor();
