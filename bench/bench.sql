@@ -18,6 +18,11 @@ LIMIT :most;
 -- returns: user_id user_id
 SELECT id AS user_id FROM users WHERE email LIKE 'shopper%@bench.example' ORDER BY id LIMIT :most;
 
+-- The crowd of a flash sale, see crowd.sql.
+-- name: bench_buyers(first int8, most int8) :many
+-- returns: user_id user_id
+SELECT id AS user_id FROM users WHERE email LIKE 'buyer%@bench.example' ORDER BY id OFFSET :first LIMIT :most;
+
 -- name: bench_orders() :one
 -- returns: count int8
 SELECT count(*) AS count FROM orders;

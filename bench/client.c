@@ -22,11 +22,14 @@ static struct {
     int epoll;
     size_t waiting;
     client_answered_fn *answered;
+    bool told; /* that connections were lost */
 } set;
 
 static void lost(struct client *client)
 {
-    fprintf(stderr, "the server closed a connection: %s\n", strerror(errno));
+    if (!set.told)
+        fprintf(stderr, "the server closed a connection: %s\n", strerror(errno));
+    set.told = true;
     close(client->socket);
     client->socket = -1;
     if (client->waiting) {
@@ -121,21 +124,25 @@ bool client_answer_has(const struct client *client, struct str text)
     return memmem(client->answer, client->answer_len, text.ptr, text.len) != NULL;
 }
 
-static void connect_one(struct client *client)
+bool client_reconnect(struct client *client)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)config()->listen_port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int yes = 1;
+    CHECK(client->socket < 0 && !client->waiting);
     client->socket = socket(AF_INET, SOCK_STREAM, 0);
-    if (client->socket < 0 || connect(client->socket, (struct sockaddr *)&address, sizeof address)) {
-        fprintf(stderr, "no server on port %lld: %s\n", (long long)config()->listen_port, strerror(errno));
-        exit(2);
+    CHECK(client->socket >= 0);
+    if (connect(client->socket, (struct sockaddr *)&address, sizeof address)) {
+        close(client->socket);
+        client->socket = -1;
+        return false;
     }
     setsockopt(client->socket, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     fcntl(client->socket, F_SETFL, O_NONBLOCK);
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = client};
     CHECK(epoll_ctl(set.epoll, EPOLL_CTL_ADD, client->socket, &event) == 0);
+    return true;
 }
 
 struct client *clients_connect(size_t count, client_answered_fn *answered)
@@ -146,8 +153,13 @@ struct client *clients_connect(size_t count, client_answered_fn *answered)
     CHECK(clients && count <= CLIENTS_MAX);
     set.epoll = epoll_create1(0);
     set.answered = answered;
-    for (size_t i = 0; i < count; i++)
-        connect_one(&clients[i]);
+    for (size_t i = 0; i < count; i++) {
+        clients[i].socket = -1;
+        if (client_reconnect(&clients[i]))
+            continue;
+        fprintf(stderr, "no server on port %lld: %s\n", (long long)config()->listen_port, strerror(errno));
+        exit(2);
+    }
     return clients;
 }
 

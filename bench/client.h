@@ -27,6 +27,8 @@ struct client *clients_connect(size_t count, client_answered_fn *answered);
 void clients_free(struct client *clients);
 /* Sends the first `len` bytes of client->request. */
 void client_send(struct client *client, size_t len);
+/* Connects anew after the connection was lost. False: nobody listens. Blocks for a moment of loopback. */
+bool client_reconnect(struct client *client);
 /* Handles what arrives within wait_us; returns after the first events. */
 void clients_turn(int64_t wait_us);
 /* Requests in flight. */

@@ -1,10 +1,20 @@
-/* A crowd at a flash sale over HTTP. Each buyer has an access token of its own and sends requests one after
- * the other over one of --connections; the next buyer takes a connection as soon as it is free. One thread,
- * epoll, loopback only. Prints one line of JSON.
+/* A crowd at a flash sale over HTTP. Each buyer has an access token of its own, which the server has not seen
+ * before, and asks over whichever of the --connections is free. One thread, epoll, loopback only. Prints one
+ * line of JSON.
  *
- *   rush --sale sal_… --buyers 50000                  everybody asks once for a unit
- *   rush --sale sal_… --buyers 1000 --seconds 3       they go on asking, under new keys (sold out by then)
- *   rush --get /v1/sales/sal_… --seconds 3            the same crowd reads instead
+ *   rush --sale sal_… --buyers 50000                    everybody asks once, as fast as the server answers
+ *   rush --sale sal_… --buyers 50000 --rate 10000       so many arrive a second, whatever the server does
+ *   rush --sale sal_… --buyers 50000 --seconds 3        they ask again and again, under new keys
+ *   rush --get /v1/sales/sal_… --rate 10000 …           the same crowd reads instead
+ *   rush --sale sal_… --again-ms 5000 --orders FILE     they come back until SIGTERM, and give up nothing
+ *
+ * With --wait 1 it says "ready" when all tokens are signed, and begins when a line comes.
+ *
+ * With --again-ms a buyer who is refused comes back after that time under a new key, and one who got no
+ * answer (a connection lost, 503, a request of the same key in flight) repeats the request with its key until
+ * there is one. Who has bought stays away. Each order that is acknowledged is a line of FILE: the buyer's
+ * number, the order, the buyer's token. After SIGTERM nobody comes back any more, but whoever waits for an
+ * answer still gets it.
  *
  * It stands in the server's configuration, as bench/load does. */
 #include "arguments.h"
@@ -17,108 +27,314 @@
 #include "bench_sql.h"
 #include "shop/accounts/accounts_token.h"
 
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define BUYERS_MAX 200000
-#define WAIT_MAX_US 120000000
+#define RATE_MAX 200000
+#define WAIT_MAX_US 170000000
+#define REPEAT_US 50000 /* until a request without an answer is sent again, a connection tried again */
+
+struct buyer {
+    struct str token;
+    int32_t round;  /* purchases tried: each has a key of its own */
+    int64_t due_us; /* while it waits in a queue */
+};
+
+/* Buyers who wait for the same length of time: first in, first out. */
+struct queue {
+    int32_t *numbers;
+    int64_t first, count, wait_us;
+};
 
 static struct {
-    const char *sale, *get;
-    int64_t buyers, connections, seconds;
+    const char *sale, *get, *orders;
+    int64_t buyers, first, connections, seconds, rate, again_ms, wait;
 } options = {.buyers = 50000, .connections = 512};
 
-static struct str *tokens;
+static struct buyer *buyers;
 static struct client *clients;
-static int64_t *sent_us; /* of each connection */
+static struct asking {
+    int32_t number;
+    int64_t due_us; /* when it should have been sent: latencies count from then */
+} * asking;         /* of each connection */
+static struct client **idle;
+static size_t idle_count;
+static struct queue repeats = {.wait_us = REPEAT_US}, returns, lost_connections = {.wait_us = REPEAT_US};
+static int64_t *connect_due_us;
 static struct histogram latencies;
-static int64_t asked, statuses[600], sold_out, first_us, last_sale_us;
+static FILE *orders;
+static uint64_t run_key;
+static volatile sig_atomic_t stopping;
+static int64_t arrived, asked, first_us, last_sale_us, statuses[600];
+static int64_t bought, replayed, sold_out, limit, repeated, lost, other;
 
 static const char body[] =
     "{\"quantity\":1,\"address\":{\"name\":\"Chan Tai Man\",\"line1\":\"Flat 12A, 8 Queen's Road "
     "Central\",\"city\":\"Hong Kong\",\"country\":\"HK\"}}";
 
-static bool more(void)
+/* ── waiting ── */
+
+static void queue_make(struct queue *queue, int64_t size)
 {
-    return options.seconds ? clock_monotonic_us() - first_us < options.seconds * INT64_C(1000000)
-                           : asked < options.buyers;
+    queue->numbers = calloc((size_t)size, sizeof *queue->numbers);
+    CHECK(queue->numbers);
 }
 
-static size_t make_request(struct client *c)
+static void queue_put(struct queue *queue, int64_t size, int32_t number, int64_t *due_us)
 {
-    int written;
-    if (options.get) {
-        written = snprintf(c->request, sizeof c->request, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
-                           options.get);
-    } else {
-        uint64_t key[2];
-        randombytes_buf(key, sizeof key);
-        written =
-            snprintf(c->request, sizeof c->request,
-                     "POST /v1/sales/%s/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %.*s\r\n"
-                     "Idempotency-Key: %016llx%016llx\r\nContent-Type: application/json\r\n"
-                     "Content-Length: %zu\r\n\r\n%s",
-                     options.sale, STR_ARG(tokens[asked % options.buyers]), (unsigned long long)key[0],
-                     (unsigned long long)key[1], sizeof body - 1, body);
-    }
+    CHECK(queue->count < size);
+    *due_us = clock_monotonic_us() + queue->wait_us;
+    queue->numbers[(queue->first + queue->count++) % size] = number;
+}
+
+static int32_t queue_take(struct queue *queue, int64_t size)
+{
+    int32_t number = queue->numbers[queue->first];
+    queue->first = (queue->first + 1) % size;
+    queue->count--;
+    return number;
+}
+
+/* ── asking ── */
+
+static size_t make_request(struct client *c, int32_t number)
+{
+    const struct buyer *buyer = &buyers[number];
+    int written = options.get ? snprintf(c->request, sizeof c->request,
+                                         "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", options.get)
+                              : snprintf(c->request, sizeof c->request,
+                                         "POST /v1/sales/%s/orders HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                                         "Authorization: Bearer %.*s\r\nIdempotency-Key: %016llx-%d-%d\r\n"
+                                         "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                                         options.sale, STR_ARG(buyer->token), (unsigned long long)run_key,
+                                         number, buyer->round, sizeof body - 1, body);
     CHECK(written > 0 && (size_t)written < sizeof c->request);
     return (size_t)written;
 }
 
-static void send_next(struct client *c)
+static void ask(int32_t number, int64_t due_us)
 {
-    size_t len = make_request(c);
+    struct client *c = idle[--idle_count];
+    asking[c - clients] = (struct asking){number, due_us};
     asked++;
-    sent_us[c - clients] = clock_monotonic_us();
-    client_send(c, len);
+    client_send(c, make_request(c, number));
+}
+
+/* When the next new buyer comes; INT64_MAX: all are there. */
+static int64_t next_arrival_us(void)
+{
+    bool more = options.seconds ? clock_monotonic_us() - first_us < options.seconds * INT64_C(1000000)
+                                : arrived < options.buyers;
+    if (stopping || !more)
+        return INT64_MAX;
+    return options.rate ? first_us + arrived * 1000000 / options.rate : first_us;
+}
+
+static void arrive(int64_t due_us)
+{
+    int32_t number = (int32_t)(arrived % options.buyers);
+    buyers[number].round += arrived >= options.buyers;
+    arrived++;
+    ask(number, options.rate ? due_us : clock_monotonic_us());
+}
+
+static void reconnect_some(int64_t now_us)
+{
+    while (lost_connections.count > 0) {
+        int32_t number = lost_connections.numbers[lost_connections.first];
+        if (connect_due_us[number] > now_us)
+            return;
+        queue_take(&lost_connections, options.connections);
+        if (client_reconnect(&clients[number]))
+            idle[idle_count++] = &clients[number];
+        else
+            queue_put(&lost_connections, options.connections, number, &connect_due_us[number]);
+    }
+}
+
+static int64_t queue_due_us(const struct queue *queue)
+{
+    return queue->count > 0 ? buyers[queue->numbers[queue->first]].due_us : INT64_MAX;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Everybody whose time has come and for whom a connection is free; until when to wait. */
+static int64_t ask_who_is_due(int64_t now_us)
+{
+    if (stopping)
+        returns.count = 0;
+    reconnect_some(now_us);
+    while (idle_count > 0) {
+        int64_t arrival_us = next_arrival_us();
+        if (queue_due_us(&repeats) <= now_us) {
+            int32_t number = queue_take(&repeats, options.buyers);
+            ask(number, now_us);
+        } else if (arrival_us <= now_us) {
+            arrive(arrival_us);
+        } else if (queue_due_us(&returns) <= now_us) {
+            int32_t number = queue_take(&returns, options.buyers);
+            buyers[number].round++;
+            ask(number, now_us);
+        } else {
+            return least(arrival_us, least(queue_due_us(&repeats), queue_due_us(&returns)));
+        }
+    }
+    return INT64_MAX;
+}
+
+static bool all_done(void)
+{
+    return clients_waiting() == 0 && repeats.count == 0 && returns.count == 0 &&
+           next_arrival_us() == INT64_MAX && (stopping || !options.again_ms || options.seconds);
+}
+
+/* ── answers ── */
+
+static void note_order(int32_t number, const struct client *c)
+{
+    if (!orders)
+        return;
+    const char *id = memmem(c->answer, c->answer_len, "\"ord_", 5);
+    CHECK(id);
+    fprintf(orders, "%d %.36s %.*s\n", number, id + 1, STR_ARG(buyers[number].token));
+    fflush(orders); /* who pays reads along */
+}
+
+static void repeat(int32_t number)
+{
+    repeated++;
+    queue_put(&repeats, options.buyers, number, &buyers[number].due_us);
 }
 
 static void answered(struct client *c, int status)
 {
     int64_t now_us = clock_monotonic_us();
+    int32_t number = asking[c - clients].number;
+    bool firm = options.again_ms > 0;
     statuses[status]++;
-    if (status == 0)
-        return;
-    histogram_add(&latencies, now_us - sent_us[c - clients]);
-    if (status == 201)
+    if (status) {
+        idle[idle_count++] = c;
+        histogram_add(&latencies, now_us - asking[c - clients].due_us);
+    } else {
+        queue_put(&lost_connections, options.connections, (int32_t)(c - clients),
+                  &connect_due_us[c - clients]);
+    }
+    if (status == 201) {
+        bought++;
+        replayed += client_answer_has(c, STR("\r\nIdempotent-Replayed: true"));
         last_sale_us = now_us;
-    else if (client_answer_has(c, STR("\"sale_sold_out\"")))
+        note_order(number, c);
+    } else if (status == 0 || status == 503 || client_answer_has(c, STR("\"idempotency_in_flight\""))) {
+        lost += status == 0;
+        other += status != 0 && !firm;
+        if (firm)
+            repeat(number);
+    } else if (client_answer_has(c, STR("\"sale_sold_out\""))) {
         sold_out++;
-    else if (status != 200 && statuses[status] < 3)
-        fprintf(stderr, "rush: %.*s\n", (int)c->answer_len, c->answer);
-    if (more())
-        send_next(c);
+        if (firm && !stopping)
+            queue_put(&returns, options.buyers, number, &buyers[number].due_us);
+    } else if (client_answer_has(c, STR("\"sale_limit\""))) {
+        limit++;
+    } else if (status != 200 && status != 304) {
+        if (other++ < 3)
+            fprintf(stderr, "rush: %.*s\n", (int)c->answer_len, c->answer);
+    }
 }
+
+static void stop(int number)
+{
+    (void)number;
+    stopping = true;
+}
+
+/* ── the run ── */
 
 static void parse(int argc, char **argv)
 {
     static const struct argument table[] = {{"sale", .text = &options.sale},
                                             {"get", .text = &options.get},
+                                            {"orders", .text = &options.orders},
                                             {"buyers", &options.buyers, 1, BUYERS_MAX, NULL},
+                                            {"first", &options.first, 0, BUYERS_MAX, NULL},
                                             {"connections", &options.connections, 1, CLIENTS_MAX, NULL},
-                                            {"seconds", &options.seconds, 0, 600, NULL}};
+                                            {"seconds", &options.seconds, 0, 600, NULL},
+                                            {"rate", &options.rate, 0, RATE_MAX, NULL},
+                                            {"again-ms", &options.again_ms, 0, 60000, NULL},
+                                            {"wait", &options.wait, 0, 1, NULL}};
     arguments_read(table, sizeof table / sizeof table[0], argc, argv);
-    CHECK(options.sale || (options.get && options.seconds));
+    CHECK(options.sale || options.get);
+    returns.wait_us = options.again_ms * 1000;
 }
 
 static void prepare(struct pg *db, struct arena *arena)
 {
-    struct bench_customers_rows customers;
+    struct bench_buyers_rows customers;
+    struct bench_buyers_args wanted = {options.first, options.buyers};
     struct error error = {.code = ERR_OK};
-    CHECK(bench_customers(db, arena, (struct bench_customers_args){options.buyers}, &customers) == ERR_OK);
+    CHECK(bench_buyers(db, arena, wanted, &customers) == ERR_OK);
     if (customers.count < (size_t)options.buyers || token_service_start(&error)) {
         fprintf(stderr, "rush: %s\n",
-                error.code ? error.detail : "bench/seed.sql made fewer customers than that");
+                error.code ? error.detail : "bench/crowd.sql made fewer buyers than that");
         exit(2);
     }
-    tokens = calloc((size_t)options.buyers, sizeof *tokens);
-    CHECK(tokens);
+    buyers = calloc((size_t)options.buyers, sizeof *buyers);
+    asking = calloc((size_t)options.connections, sizeof *asking);
+    idle = calloc((size_t)options.connections, sizeof *idle);
+    connect_due_us = calloc((size_t)options.connections, sizeof *connect_due_us);
+    CHECK(buyers && asking && idle && connect_due_us);
     for (int i = 0; i < options.buyers; i++) {
-        struct principal principal = {
-            .role = ROLE_CUSTOMER, .user_id = customers.items[i].user_id, .session_id = session_id_new()};
-        tokens[i] = token_service_issue(arena, &principal);
+        struct principal principal = {.role = ROLE_CUSTOMER,
+                                      .user_id = customers.items[i].user_id,
+                                      .session_id = {customers.items[i].user_id.uuid}};
+        buyers[i].token = token_service_issue(arena, &principal);
     }
+    queue_make(&repeats, options.buyers);
+    queue_make(&returns, options.buyers);
+    queue_make(&lost_connections, options.connections);
+    randombytes_buf(&run_key, sizeof run_key);
+    if (options.orders)
+        CHECK(orders = fopen(options.orders, "w"));
+}
+
+static void run(void)
+{
+    clients = clients_connect((size_t)options.connections, answered);
+    for (int i = 0; i < options.connections; i++)
+        idle[idle_count++] = &clients[i];
+    if (options.wait) {
+        puts("ready");
+        fflush(stdout);
+        getchar();
+    }
+    first_us = clock_monotonic_us();
+    for (int64_t now_us = first_us; now_us - first_us < WAIT_MAX_US; now_us = clock_monotonic_us()) {
+        int64_t until_us = ask_who_is_due(now_us);
+        if (all_done())
+            return;
+        now_us = clock_monotonic_us();
+        int64_t wait_us = until_us <= now_us ? 0 : least(until_us - now_us, 100000);
+        clients_turn(lost_connections.count > 0 ? least(wait_us, REPEAT_US) : wait_us);
+    }
+}
+
+static void report(double took_s)
+{
+    printf(
+        "{\"asked\":%lld,\"seconds\":%.3f,\"per_s\":%.0f,\"bought\":%lld,\"replayed\":%lld,\"sold_out\":%lld,"
+        "\"limit\":%lld,\"last_sale_s\":%.3f,\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"repeated\":%lld,\"lost\":%lld,"
+        "\"other\":%lld}\n",
+        (long long)asked, took_s, (double)asked / took_s, (long long)bought, (long long)replayed,
+        (long long)sold_out, (long long)limit, last_sale_us ? (double)(last_sale_us - first_us) / 1e6 : 0.0,
+        (double)histogram_quantile_us(&latencies, 0.5) / 1e3,
+        (double)histogram_quantile_us(&latencies, 0.99) / 1e3, (long long)repeated, (long long)lost,
+        (long long)other);
 }
 
 int main(int argc, char **argv)
@@ -130,31 +346,24 @@ int main(int argc, char **argv)
         fprintf(stderr, "rush: %s\n", error.detail);
         return 2;
     }
+    signal(SIGTERM, stop);
     struct arena *arena = arena_new();
     struct pg *db = pg_new(config()->database_url, "bench", NULL);
     prepare(db, arena);
-    clients = clients_connect((size_t)options.connections, answered);
-    sent_us = calloc((size_t)options.connections, sizeof *sent_us);
-    CHECK(sent_us);
-    first_us = clock_monotonic_us();
-    for (int i = 0; i < options.connections && more(); i++)
-        send_next(&clients[i]);
-    while (clients_waiting() > 0 && clock_monotonic_us() - first_us < WAIT_MAX_US)
-        clients_turn(1000000);
-    double took_s = (double)(clock_monotonic_us() - first_us) / 1e6;
-    printf("{\"asked\":%lld,\"seconds\":%.3f,\"per_s\":%.0f,\"bought\":%lld,\"sold_out\":%lld,\"last_sale_"
-           "s\":%.3f,"
-           "\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"lost\":%lld,\"other\":%lld}\n",
-           (long long)asked, took_s, (double)asked / took_s, (long long)statuses[201], (long long)sold_out,
-           last_sale_us ? (double)(last_sale_us - first_us) / 1e6 : 0.0,
-           (double)histogram_quantile_us(&latencies, 0.5) / 1e3,
-           (double)histogram_quantile_us(&latencies, 0.99) / 1e3, (long long)statuses[0],
-           (long long)(asked - statuses[0] - statuses[200] - statuses[201] - sold_out));
+    run();
+    report((double)(clock_monotonic_us() - first_us) / 1e6);
+    if (orders)
+        fclose(orders);
     token_service_stop();
     pg_free(db);
     arena_free(arena);
     clients_free(clients);
-    free(sent_us);
-    free(tokens);
+    free(buyers);
+    free(asking);
+    free(idle);
+    free(connect_due_us);
+    free(repeats.numbers);
+    free(returns.numbers);
+    free(lost_connections.numbers);
     return 0;
 }

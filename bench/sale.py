@@ -1,93 +1,88 @@
-#!/usr/bin/python3
-"""A flash sale on this machine: bench/sale.py [--buyers 50000] [--units 1000] [--json FILE]. One server, one worker, a PostgreSQL (fsync on) and a Redis of
-their own. Told: how long until everybody has an answer and the last unit is sold; answers "sold out" a second beside a cached read by the same
-client; checkouts of other shoppers alone and during the rush; what `cathay verify` says afterwards."""
-import argparse
+"""A flash sale: 50,000 buyers for 1,000 units, "sold out" beside a cached read, and what other shoppers notice of the rush."""
 import json
-import sys
+import statistics
 import threading
-import time
 
-import stand
+from crowd import begin, gather, new_sale, rush, rush_ready
+from stand import Row, median, precise_cpu
 
+BUYERS, UNITS = 50000, 1000
+RUSH_S = 5  # "within seconds"
 OTHERS = 16
-RUSH_CONNECTIONS = 512
+LOAD_WARM_UP_S = 1.1  # of bench/load, with its start: then it measures
+ANSWERED_SHARE, SLOWER_AT_MOST = 0.60, 0.25
 
 
-def new_sale(shop, number, units):
-    """Beside the HTTP interface, so that no manager has to sign in; the board reads it at its next round or when it is asked."""
-    text = shop.postgres.psql(shop.database, f"""
-        INSERT INTO sale (id, variant_id, currency, price_minor, quantity, per_customer, starts_at, ends_at, created_by)
-        SELECT overlay(uuid_floor(now())::text placing lpad('{number}', 4, '0') FROM 33)::uuid, v.id, 'HKD', 5000, {units}, 1,
-               now() - interval '1 second', now() + interval '1 hour', (SELECT id FROM users LIMIT 1)
-        FROM variant v WHERE v.sku = 'BENCH-{9000 + number}' RETURNING wire_id('sal', id)""")
-    return text.split()[0]
+def check(stand, found):
+    if found['bought'] != UNITS or found['lost'] or found['other'] or found['limit']:
+        stand.is_wrong(f'{found["bought"]} of {UNITS} units were sold: {found}')
 
 
-def rush(shop, *arguments):
-    return shop.json([shop.program('bench/rush'), *map(str, arguments)])
-
-
-def beside(shop, server, seconds, what):
-    """Other shoppers order meanwhile; what they got, and what `what` returned."""
-    found = {}
-    line = [shop.program('bench/load'), '--shoppers', str(OTHERS), '--skus', '8000', '--seconds', str(seconds), '--server', str(server.pid)]
-    others = threading.Thread(target=lambda: found.update(others=shop.json(line)))
-    others.start()
-    time.sleep(1.5)
-    found['rush'] = what()
-    others.join()
+def all_at_once(stand):
+    found = rush(stand, sale=new_sale(stand, UNITS), buyers=BUYERS)
+    check(stand, found)
     return found
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--buyers', type=int, default=50000)
-    parser.add_argument('--units', type=int, default=1000)
-    parser.add_argument('--json')
-    options = parser.parse_args()
-    shop = stand.Stand(quick=True, customers=options.buyers + 1000)
-    results = {}
-    try:
-        shop.build()
-        shop.start_services()
-        shop.fresh_database()
-        server = shop.start('serve')
-        worker = shop.start('worker')
-        results['others alone'] = shop.load(server, shoppers=OTHERS, skus=8000, seconds=4)
-        sale = new_sale(shop, 1, options.units)
-        results['rush'] = rush(shop, '--sale', sale, '--buyers', options.buyers, '--connections', RUSH_CONNECTIONS)
-        results['sold out'] = rush(shop, '--sale', sale, '--buyers', 1000, '--connections', 64, '--seconds', 3)
-        results['cached read'] = rush(shop, '--get', f'/v1/sales/{sale}', '--buyers', 1, '--connections', 64, '--seconds', 3)
-        other_sale = new_sale(shop, 2, options.units)
-        results['rush beside others'] = beside(shop, server, 4, lambda: rush(shop, '--sale', other_sale, '--buyers', options.buyers, '--connections',
-                                                                            RUSH_CONNECTIONS))
-        for one in (results['rush'], results['rush beside others']['rush']):
-            if one['bought'] != options.units or one['lost'] or one['other']:
-                shop.is_wrong(f'{one["bought"]} of {options.units} units were sold: {one}')
-        shop.stop(worker)
-        shop.stop(server)
-        shop.settle_and_verify()
-    finally:
-        shop.close()
-    print(report(results, options))
-    if options.json:
-        with open(options.json, 'w') as file:
-            json.dump(results, file, indent=1)
-    return 1 if shop.wrong else 0
+def refusals(stand, server, rounds):
+    """The same client in turns: the crowd after the last unit, and as many readers of the sale's page."""
+    sale = new_sale(stand, UNITS)
+    check(stand, rush(stand, sale=sale, buyers=BUYERS))
+    runs = []
+    for _ in range(rounds):
+        one = {}
+        for name, options in {'sold out': {'sale': sale}, 'read': {'get': f'/v1/sales/{sale}'}}.items():
+            before = precise_cpu(server.pid)
+            one[name] = rush(stand, buyers=BUYERS, connections=64, seconds=2, **options)
+            one[name]['server_us'] = (precise_cpu(server.pid) - before) * 1e6 / one[name]['asked']
+        runs.append(one)
+    return runs
 
 
-def report(results, options):
-    one, two = results['rush'], results['rush beside others']
-    alone, during = results['others alone'], two['others']
-    share = results['sold out']['per_s'] / results['cached read']['per_s']
-    return '\n'.join([
-        f'{options.buyers:,} buyers, {options.units:,} units: {one["bought"]:,} bought; the last unit after {one["last_sale_s"]:.2f} s, everybody answered after '
-        f'{one["seconds"]:.2f} s ({one["per_s"]:,.0f} a second, p99 {one["p99_ms"]:.1f} ms)',
-        f'sold out: {results["sold out"]["per_s"]:,.0f} a second; a cached read by the same client: {results["cached read"]["per_s"]:,.0f}; {share:.0%}',
-        f'{OTHERS} other shoppers: {alone["per_s"]:,.0f} orders a second alone (p99 {alone["p99_ms"]:.1f} ms), {during["per_s"]:,.0f} while a rush of '
-        f'{two["rush"]["seconds"]:.2f} s went on (p99 {during["p99_ms"]:.1f} ms)'])
+def others(stand, server, rounds):
+    """Checkouts of 16 others alone, beside as many cached reads as the rush has requests, and beside the rush; in turns."""
+    runs = []
+    for _ in range(rounds):
+        one = {}
+        for name, options in {'alone': None, 'reads': {'get': f'/v1/sales/{new_sale(stand, UNITS)}'}, 'rush': {'sale': new_sale(stand, UNITS)}}.items():
+            crowd = options and rush_ready(stand, buyers=BUYERS, rate=BUYERS // RUSH_S, **options)
+            stand.checkpoint()
+            if crowd:
+                threading.Timer(LOAD_WARM_UP_S, begin, [crowd]).start()
+            one[name] = stand.load(server, shoppers=OTHERS, skus=8000, seconds=RUSH_S, by_others=UNITS if name == 'rush' else 0)
+            if crowd:
+                one[name]['crowd'] = json.loads(crowd.communicate()[0])
+        check(stand, one['rush']['crowd'])
+        runs.append(one)
+    return runs
 
 
-if __name__ == '__main__':
-    sys.exit(main())
+def measure(stand):
+    gather(stand, BUYERS)
+    server, worker = stand.start('serve'), stand.start('worker')
+    rounds = 1 if stand.quick else 3
+    found = {'at once': all_at_once(stand), 'refusals': refusals(stand, server, rounds), 'others': others(stand, server, rounds)}
+    stand.stop(worker)
+    stand.stop(server)
+    stand.settle_and_verify()
+    stand.drop_database()
+    return found
+
+
+def rows(found):
+    once, refusals_, others_ = found['at once'], found['refusals'], found['others']
+    made = [Row(f'{BUYERS:,} at once, all answered', per_s=once['per_s'], p50_ms=once['p50_ms'], p99_ms=once['p99_ms'], found=f'in {once["seconds"]:.1f} s'),
+            Row('the last unit', found=f'after {once["last_sale_s"]:.2f} s')]
+    for name, key in (('cached read, the same client', 'read'), ('sold out, tokens never seen', 'sold out')):
+        runs = [one[key] for one in refusals_]
+        made.append(Row(name, **{column: median(runs, column) for column in ('per_s', 'p50_ms', 'p99_ms', 'server_us')}))
+    share = statistics.median(one['sold out']['per_s'] / one['read']['per_s'] for one in refusals_)
+    made[-1].found, made[-1].aim, made[-1].met = f'{share:.0%} of a read', f'{ANSWERED_SHARE:.0%}', share >= ANSWERED_SHARE
+    for name, key in (('16 others, alone', 'alone'), ('beside 10,000 reads/s', 'reads'), (f'beside {BUYERS // RUSH_S:,} buyers/s', 'rush')):
+        runs = [one[key] for one in others_]
+        made.append(Row(name, **{column: median(runs, column) for column in ('per_s', 'p50_ms', 'p99_ms')}))
+        slower = 1 - statistics.median(one[key]['per_s'] / one['alone']['per_s'] for one in others_)
+        if key != 'alone':
+            made[-1].found = f'{slower:.0%} slower'
+    made[-1].aim, made[-1].met = f'{SLOWER_AT_MOST:.0%} at most', slower <= SLOWER_AT_MOST
+    return made

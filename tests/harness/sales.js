@@ -1,8 +1,9 @@
 'use strict';
 // Flash sales for tests.
+const crypto = require('node:crypto');
 const { goods, ADDRESS } = require('./goods');
-const { makePerson, uuidOf } = require('./people');
-const { sleep } = require('./environment');
+const { makePerson, uuidOf, wireId } = require('./people');
+const { sleep, TOKEN_KEY } = require('./environment');
 
 const managers = new WeakMap();
 
@@ -34,13 +35,32 @@ async function saleOf(env, { quantity = 10, perCustomer = 1, priceMinor = 5000, 
   };
 }
 
-/** Many people at once, some at a time. */
+/** Thousands of customers who are signed in, beside the HTTP interface: {id, uuid, token, api}. */
 async function crowd(env, count) {
-  const people = [];
-  while (people.length < count) {
-    people.push(...await Promise.all(Array.from({ length: Math.min(64, count - people.length) }, () => makePerson(env))));
-  }
-  return people;
+  const people = await env.query(`
+    WITH person AS (
+      INSERT INTO users (id, email, password_hash, name, role)
+      SELECT id, id || '@crowd.example', '!', 'One of many', 'customer' FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, $1)) made
+      RETURNING id
+    ), account AS (INSERT INTO ledger_account (id, kind, user_id) SELECT gen_random_uuid(), 'customer', id FROM person)
+    , signed_in AS (INSERT INTO session (id, user_id, expires_at) SELECT id, id, now() + interval '1 day' FROM person RETURNING id)
+    , token AS (INSERT INTO refresh_token (hash, session_id) SELECT sha256(id::text::bytea), id FROM signed_in)
+    SELECT id AS uuid FROM person`, [count]);
+  return people.map(({ uuid }) => {
+    const token = accessToken(env, uuid);
+    return { id: wireId('usr', uuid), uuid, token, api: env.api.as(token) };
+  });
+}
+
+const SIGNING_KEY = crypto.createPrivateKey({ format: 'der', type: 'pkcs8', key: Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), TOKEN_KEY.seed]) });
+
+/** As the shop signs them; a session has its customer's identifier here. */
+function accessToken(env, uuid, { lives = 900 } = {}) {
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const now = Math.floor(Date.now() / 1000);
+  const text = `${part({ alg: 'EdDSA', typ: 'JWT', kid: TOKEN_KEY.kid })}.${part({ iss: env.settings.public_url, aud: 'cathay-shop', sub: wireId('usr', uuid),
+    role: 'customer', sid: wireId('ses', uuid), iat: now + Math.min(lives, 0) - 1, exp: now + lives })}`;
+  return `${text}.${crypto.sign(null, Buffer.from(text), SIGNING_KEY).toString('base64url')}`;
 }
 
 /** Tries again with the same key until the shop has said yes or no. */
@@ -60,4 +80,4 @@ const counted = (answers) => answers.reduce((sum, answer) => {
   return { ...sum, [word]: (sum[word] ?? 0) + 1 };
 }, {});
 
-module.exports = { saleOf, manager, crowd, buyFirmly, counted };
+module.exports = { saleOf, manager, crowd, accessToken, buyFirmly, counted };

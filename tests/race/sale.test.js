@@ -5,20 +5,20 @@ const assert = require('node:assert');
 const crypto = require('node:crypto');
 const { shop, poll } = require('../harness');
 const { customer } = require('../harness/goods');
-const { saleOf, crowd, counted } = require('../harness/sales');
+const { saleOf, crowd, accessToken, counted } = require('../harness/sales');
 
 const env = shop({ roles: ['serve', 'serve:2', 'worker'] });
 const servers = () => [env.client('serve'), env.client('serve:2')];
 const held = async (sale) => (await env.query('SELECT customer_id, sum(quantity)::int AS units FROM sale_claim WHERE sale_id = $1 AND state = \'taken\' GROUP BY 1', [sale.uuid]));
 
-test('INV-6 400 buyers race for 50 units: exactly 50 orders, the rest are told that it is sold out', async () => {
-  const sale = await saleOf(env, { quantity: 50 });
-  const buyers = await crowd(env, 400);
+test('INV-6 2000 buyers race for 100 units: exactly 100 orders, the rest are told that it is sold out', async () => {
+  const sale = await saleOf(env, { quantity: 100 });
+  const buyers = await crowd(env, 2000);
   const answers = await Promise.all(buyers.map((buyer, i) => sale.buy(buyer, { client: servers()[i % 2] })));
-  assert.deepStrictEqual(counted(answers), { bought: 50, sale_sold_out: 350 });
-  assert.strictEqual((await sale.row()).sold, 50);
+  assert.deepStrictEqual(counted(answers), { bought: 100, sale_sold_out: 1900 });
+  assert.strictEqual((await sale.row()).sold, 100);
   const [stock] = await env.query('SELECT reserved FROM stock WHERE variant_id = $1', [sale.variant.id]);
-  assert.strictEqual(stock.reserved, 50);
+  assert.strictEqual(stock.reserved, 100);
   await env.verify();
 });
 
@@ -57,20 +57,21 @@ test('INV-6 quantities that do not divide what is left: sold to the last unit', 
 
 test('INV-6 FRD-1 bots that replay, forge and hammer get nothing that is not theirs', async () => {
   const sale = await saleOf(env, { quantity: 20, perCustomer: 1 });
-  const [people, bots] = [await crowd(env, 60), await crowd(env, 5)];
-  const strangers = bots.flatMap((bot) => Array.from({ length: 40 }, (_, i) => {
+  const [people, bots] = [await crowd(env, 200), await crowd(env, 10)];
+  const strangers = bots.flatMap((bot, number) => Array.from({ length: 60 }, (_, i) => {
     const client = servers()[i % 2];
     const call = [
       () => sale.buy(bot, { client, key: `bot-${bot.id}` }), // replays
       () => sale.buy(bot, { client, key: `bot-${bot.id}-${i}` }), // hammers
       () => sale.buy({ ...bot, token: `${bot.token.slice(0, -6)}${crypto.randomBytes(3).toString('hex')}` }, { client }), // forges
+      () => sale.buy({ ...bot, token: accessToken(env, people[number].uuid, { lives: -100 }) }, { client }), // comes in the name of another, with what has expired
       () => sale.buy(bot, { client, key: `bot-${bot.id}`, cash_minor: 1 }), // its own key for another purchase
-    ][i % 4];
+    ][i % 5];
     return call();
   }));
   const answers = await Promise.all([...strangers, ...people.map((person, i) => sale.buy(person, { client: servers()[i % 2] }))]);
   for (let i = 0; i < strangers.length; i += 1) { // a forged token is refused, or told like everybody that nothing is left
-    if (i % 4 === 2) assert.ok(answers[i].status === 401 || answers[i].body.code === 'sale_sold_out', `a forged token got ${answers[i].status}`);
+    if (i % 5 === 2 || i % 5 === 3) assert.ok(answers[i].status === 401 || answers[i].body.code === 'sale_sold_out', `a token that is not good got ${answers[i].status}`);
   }
   for (const { units } of await held(sale)) assert.strictEqual(units, 1);
   await poll(async () => {
