@@ -23,7 +23,8 @@ SUBJECTS = [  # file, seconds that it may take on a quiet machine by default
     ('cache', 80),
     ('limits', 45),
     ('memory', 30),
-    ('sale', 130),
+    ('sale', 110),
+    ('sale_faults', 85),
 ]
 TOTAL_S = 15 * 60
 COLUMNS = ['subject', 'what', 'per second', 'p50 / p99 ms', 'CPU µs: server', 'PostgreSQL', 'load', 'WAL bytes', 'syncs', 'found', 'aim', '']
