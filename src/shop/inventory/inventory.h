@@ -42,11 +42,17 @@ size_t stock_allocate(struct stock_row *rows, size_t count, int32_t quantity, st
 enum error_code stock_news(struct pg *db, struct arena *arena, struct variant_id variant_id,
                            int64_t available_before, int64_t available_after);
 
-/* held → confirmed, for many orders, as one statement of a pipeline. Safe to repeat: reservations in another
- * state are left alone. No stock row is touched. */
+/* held → confirmed, for many orders, as one statement of a pipeline; fetch tells which, in any order. Safe to
+ * repeat: reservations in another state are left alone, and not told. No stock row is touched. */
+struct reservation_place {
+    struct order_id order_id;
+    int16_t line_no;
+    struct location_id location_id;
+};
 enum error_code inventory_reservations_confirm_queue(struct pg *db, const struct order_id *order_ids,
                                                      size_t count);
-enum error_code inventory_reservations_confirm_fetch(struct pg *db);
+enum error_code inventory_reservations_confirm_fetch(struct pg *db, struct arena *arena,
+                                                     struct reservation_place **places, size_t *count);
 /* held or confirmed → released; reserved goes down. Safe to repeat. */
 enum error_code inventory_reservations_release(struct pg *db, struct order_id order_id);
 /* confirmed → consumed at one location: reserved and on hand go down, with a movement of reason shipment.

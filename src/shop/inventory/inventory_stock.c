@@ -152,9 +152,17 @@ enum error_code inventory_reservations_confirm_queue(struct pg *db, const struct
     return reservation_confirm_batch_queue(db, (struct reservation_confirm_batch_args){{order_ids, count}});
 }
 
-enum error_code inventory_reservations_confirm_fetch(struct pg *db)
+enum error_code inventory_reservations_confirm_fetch(struct pg *db, struct arena *arena,
+                                                     struct reservation_place **places, size_t *count)
 {
-    return reservation_confirm_batch_fetch(db, NULL);
+    struct reservation_confirm_batch_rows rows;
+    enum error_code code = reservation_confirm_batch_fetch(db, arena, &rows);
+    *count = code ? 0 : rows.count;
+    *places = ARENA_ARRAY(arena, struct reservation_place, *count);
+    for (size_t i = 0; i < *count; i++)
+        (*places)[i] = (struct reservation_place){rows.items[i].order_id, rows.items[i].line_no,
+                                                  rows.items[i].location_id};
+    return code;
 }
 
 /* What happens to an order's reservations: those in one of the states, at one location (or all), change stock

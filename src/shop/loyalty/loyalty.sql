@@ -127,7 +127,7 @@ WITH closed AS (
 SELECT (SELECT count(*) FROM closed)
        + (SELECT count(*) FROM transfer t WHERE t.root_id = ANY(:root_ids) AND t.step = 1 AND t.phase = :phase) AS closed;
 
--- Once per order: for those that have theirs already nothing is made. Their accounts are locked in key order before.
+-- Once per order, which its primary key says again. Their accounts are locked in key order before.
 -- name: earning_open_batch(order_ids order_id[], root_ids uuid[], user_ids user_id[], points int8[], policy_versions int4[]) :exec
 WITH earned AS (
     INSERT INTO earning (order_id, root_id, account_id, points, due_at)
@@ -136,7 +136,6 @@ WITH earned AS (
                  unnest(:points) AS points, unnest(:policy_versions) AS policy_version) w
     JOIN ledger_account a ON a.user_id = w.user_id
     JOIN miles_policy p ON p.version = w.policy_version
-    ON CONFLICT (order_id) DO NOTHING
     RETURNING order_id, root_id, account_id, points
 ), opened AS (
     INSERT INTO transfer (root_id, step, debit_account_id, credit_account_id, points, phase, kind, order_id)

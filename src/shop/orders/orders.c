@@ -8,7 +8,7 @@
 #include "orders_sql.h"
 #include "shop/inventory/inventory.h"
 #include "shop/loyalty/loyalty.h"
-#include "work/work.h"
+#include "shop/orders/orders_internal.h"
 
 static const char *const actors[] = {
     [ACTOR_CUSTOMER] = "customer", [ACTOR_STAFF] = "staff",     [ACTOR_VENDOR] = "vendor",
@@ -88,9 +88,21 @@ enum error_code order_lock(struct pg *db, struct arena *arena, struct order_id i
     return ERR_OK;
 }
 
-/* The orders as they are after the step, and its event. The caller sends the step itself. */
-static struct event step_event(struct arena *arena, struct order *order, enum order_state to,
-                               struct str reason)
+struct order_step_batch_args order_step_args(const struct order_id *ids, size_t count, enum order_state from,
+                                             enum order_state to, const struct order_cause *cause)
+{
+    return (struct order_step_batch_args){
+        .ids = {ids, count},
+        .from_state = str_from(order_state_text(from)),
+        .to_state = str_from(order_state_text(to)),
+        .actor = str_from(actors[cause->actor]),
+        .actor_id = {!uuid_is_zero(cause->actor_id), cause->actor_id},
+        .reason = cause->reason,
+    };
+}
+
+struct event order_step_event(struct arena *arena, struct order *order, enum order_state to,
+                              struct str reason)
 {
     order->state = to;
     order->sequence++;
@@ -108,23 +120,13 @@ static enum error_code step(struct pg *db, struct arena *arena, struct order *or
 {
     if (!order_transition_allowed(order->state, to))
         return ERR_TRANSITION;
-    struct str from = str_from(order_state_text(order->state));
-    int32_t sequence = order->sequence + 1;
-    struct order_step_batch_args args = {
-        .ids = {&order->id, 1},
-        .from_states = {&from, 1},
-        .to_state = str_from(order_state_text(to)),
-        .sequences = {&sequence, 1},
-        .actor = str_from(actors[cause->actor]),
-        .actor_id = {!uuid_is_zero(cause->actor_id), cause->actor_id},
-        .reason = cause->reason,
-    };
     int64_t affected;
-    enum error_code code = order_step_batch(db, args, &affected);
+    enum error_code code =
+        order_step_batch(db, order_step_args(&order->id, 1, order->state, to, cause), &affected);
     if (code != ERR_OK)
         return code;
     CHECK(affected == 1); /* the caller holds the lock under which *order was read */
-    struct event event = step_event(arena, order, to, cause->reason);
+    struct event event = order_step_event(arena, order, to, cause->reason);
     return outbox_publish(db, &event, NULL);
 }
 
@@ -145,129 +147,6 @@ enum error_code order_transition(struct pg *db, struct arena *arena, struct orde
     if (code == ERR_OK && to == ORDER_REFUNDED)
         code = unsent_give_back(db, order->id);
     return code;
-}
-
-static bool was_confirmed(enum order_state state)
-{
-    switch (state) {
-    case ORDER_CONFIRMED:
-    case ORDER_PROCESSING:
-    case ORDER_SHIPPED:
-    case ORDER_DELIVERED:
-    case ORDER_RETURNED:
-    case ORDER_PARTIALLY_REFUNDED:
-    case ORDER_REFUNDED:
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* ---- being paid ---- */
-
-struct order_confirmation {
-    struct loyalty_settlement *settlements;
-    size_t count;
-};
-
-static enum error_code queue_steps(struct pg *db, struct arena *arena, struct order *const *orders,
-                                   size_t count, const struct str *traceparents,
-                                   const struct order_cause *cause)
-{
-    struct order_id *ids = ARENA_ARRAY(arena, struct order_id, count);
-    struct str *from_states = ARENA_ARRAY(arena, struct str, count);
-    int32_t *sequences = ARENA_ARRAY(arena, int32_t, count);
-    struct uuid *fresh = ARENA_ARRAY(arena, struct uuid, count);
-    struct event *events = ARENA_ARRAY(arena, struct event, count);
-    for (size_t i = 0; i < count; i++) {
-        CHECK(orders[i]->state == ORDER_PENDING_PAYMENT);
-        ids[i] = orders[i]->id;
-        from_states[i] = str_from(order_state_text(orders[i]->state));
-        sequences[i] = orders[i]->sequence + 1;
-        fresh[i] = uuid_new();
-        events[i] = step_event(arena, orders[i], ORDER_CONFIRMED, cause->reason);
-        if (traceparents)
-            events[i].traceparent = traceparents[i];
-    }
-    struct order_step_batch_args step_args = {
-        .ids = {ids, count},
-        .from_states = {from_states, count},
-        .to_state = str_from(order_state_text(ORDER_CONFIRMED)),
-        .sequences = {sequences, count},
-        .actor = str_from(actors[cause->actor]),
-        .actor_id = {!uuid_is_zero(cause->actor_id), cause->actor_id},
-        .reason = cause->reason,
-    };
-    enum error_code code = order_step_batch_queue(db, step_args);
-    if (code == ERR_OK)
-        code = inventory_reservations_confirm_queue(db, ids, count);
-    if (code == ERR_OK)
-        code = fulfilment_insert_batch_queue(
-            db, (struct fulfilment_insert_batch_args){{ids, count}, {fresh, count}});
-    if (code == ERR_OK)
-        code = outbox_publish_queue(db, arena, events, count);
-    return code;
-}
-
-enum error_code order_confirm_queue(struct pg *db, struct arena *arena, struct order *const *orders,
-                                    size_t count, const struct str *traceparents,
-                                    const struct order_cause *cause,
-                                    const struct order_confirmation **confirmation)
-{
-    CHECK(pg_in_transaction(db) && count > 0);
-    struct order_confirmation *made = ARENA_NEW(arena, struct order_confirmation);
-    made->settlements = ARENA_ARRAY(arena, struct loyalty_settlement, count);
-    made->count = count;
-    for (size_t i = 0; i < count; i++)
-        made->settlements[i] = (struct loyalty_settlement){
-            .order_id = orders[i]->id,
-            .user_id = orders[i]->customer_id,
-            .hold_id = orders[i]->hold_id,
-            .earn_points = orders[i]->earn_points.count,
-            .policy_version = orders[i]->policy_version,
-        };
-    *confirmation = made;
-    enum error_code code = queue_steps(db, arena, orders, count, traceparents, cause);
-    /* The ledger last: customers' accounts are what batches have in common, and are locked no longer than
-     * this. No stock row is locked here, so the order of locks holds. */
-    return code ? code : loyalty_settle_queue(db, arena, made->settlements, count);
-}
-
-enum error_code order_confirm_fetch(struct pg *db, struct arena *arena,
-                                    const struct order_confirmation *confirmation)
-{
-    int64_t moved = 0;
-    enum error_code code = order_step_batch_fetch(db, &moved);
-    if (code == ERR_OK)
-        CHECK(moved == (int64_t)confirmation->count); /* the caller holds their locks */
-    if (code == ERR_OK)
-        code = inventory_reservations_confirm_fetch(db);
-    if (code == ERR_OK)
-        code = fulfilment_insert_batch_fetch(db, NULL);
-    if (code == ERR_OK)
-        code = outbox_publish_fetch(db);
-    return code ? code : loyalty_settle_fetch(db, arena, confirmation->settlements, confirmation->count);
-}
-
-enum error_code order_confirm(struct pg *db, struct arena *arena, struct order *order,
-                              const struct order_cause *cause)
-{
-    CHECK(pg_in_transaction(db));
-    if (was_confirmed(order->state))
-        return ERR_OK;
-    if (order->state != ORDER_PENDING_PAYMENT)
-        return ERR_TRANSITION;
-    const struct order_confirmation *confirmation;
-    enum error_code code = pg_pipeline_begin(db);
-    if (code != ERR_OK)
-        return code;
-    code = order_confirm_queue(db, arena, &order, 1, NULL, cause, &confirmation);
-    if (code == ERR_OK)
-        code = pg_pipeline_sync(db);
-    if (code == ERR_OK)
-        code = order_confirm_fetch(db, arena, confirmation);
-    enum error_code end = pg_pipeline_end(db);
-    return code ? code : end;
 }
 
 enum error_code order_release(struct pg *db, struct arena *arena, struct order *order, enum order_state to,

@@ -86,18 +86,13 @@ enum error_code order_transition(struct pg *db, struct arena *arena, struct orde
  * of it since; ERR_TRANSITION from payment_failed and expired (order_reacquire first) and from cancelled. */
 enum error_code order_confirm(struct pg *db, struct arena *arena, struct order *order,
                               const struct order_cause *cause);
-/* The same for many at once, all in pending_payment, none twice, for one cause: queue sends at most
- * ORDER_CONFIRM_STATEMENTS statements into an open pipeline and moves *orders, fetch reads their results
- * (ERR_CONFLICT: a hold was released). traceparents: of each order's event, or NULL: that of the task or
- * request in hand. */
-#define ORDER_CONFIRM_STATEMENTS 8
-struct order_confirmation; /* in the arena */
-enum error_code order_confirm_queue(struct pg *db, struct arena *arena, struct order *const *orders,
+/* The same for many at once, all in pending_payment, none twice, for one cause, by at most
+ * ORDER_CONFIRM_STATEMENTS statements whatever their number. traceparents: of each order's event, or NULL:
+ * that of the task or request in hand. ERR_CONFLICT: the points of one were given back. */
+#define ORDER_CONFIRM_STATEMENTS 9
+enum error_code order_confirm_batch(struct pg *db, struct arena *arena, struct order *const *orders,
                                     size_t count, const struct str *traceparents,
-                                    const struct order_cause *cause,
-                                    const struct order_confirmation **confirmation);
-enum error_code order_confirm_fetch(struct pg *db, struct arena *arena,
-                                    const struct order_confirmation *confirmation);
+                                    const struct order_cause *cause);
 
 /* In a transaction, with the order locked, from pending_payment (or confirmed/processing for a cancellation
  * before anything was shipped): gives stock and held points back, cancels fulfilments, and moves to

@@ -44,33 +44,27 @@ FOR NO KEY UPDATE;
 
 -- One step of each of these orders, in one statement: the orders and their history. A row less than orders: somebody else has
 -- moved one, which the locks exclude.
--- name: order_step_batch(ids order_id[], from_states text[], to_state text, sequences int4[], actor text, actor_id uuid?, reason text?) :exec
+-- name: order_step_batch(ids order_id[], from_state text, to_state text, actor text, actor_id uuid?, reason text?) :exec
 WITH moved AS (
-    UPDATE orders o SET state = :to_state, sequence = w.sequence, updated_at = now()
-    FROM (SELECT unnest(:ids) AS id, unnest(:from_states) AS from_state, unnest(:sequences) AS sequence) w
-    WHERE o.id = w.id AND o.state = w.from_state AND o.sequence = w.sequence - 1
-    RETURNING o.id, o.sequence, w.from_state
+    UPDATE orders SET state = :to_state, sequence = sequence + 1, updated_at = now()
+    WHERE id = ANY(:ids) AND state = :from_state
+    RETURNING id, sequence
 )
 INSERT INTO order_event (order_id, sequence, from_state, to_state, actor, actor_id, reason)
-SELECT id, sequence, from_state, :to_state, :actor, :actor_id, :reason FROM moved;
+SELECT id, sequence, :from_state, :to_state, :actor, :actor_id, :reason FROM moved;
 
 -- name: order_hold_set(order_id order_id, hold_id uuid?, expires_at timestamptz) :exec
 UPDATE orders SET hold_id = :hold_id, expires_at = :expires_at WHERE id = :order_id;
 
--- One fulfilment for each vendor and location that sends something of an order. Its identifier is a fresh one of its order's
--- with the number in its last bytes. Repeating it changes nothing.
--- name: fulfilment_insert_batch(order_ids order_id[], fresh_ids uuid[]) :exec
+-- Who sends which line.
+-- name: order_line_vendors(order_ids order_id[]) :many
+-- returns: order_id order_id, line_no int2, vendor_id vendor_id
+SELECT order_id, line_no, vendor_id FROM order_line WHERE order_id = ANY(:order_ids);
+
+-- name: fulfilment_insert_batch(order_ids order_id[], numbers int2[], ids fulfilment_id[], vendor_ids vendor_id[],
+-- location_ids location_id[]) :exec
 INSERT INTO fulfilment (order_id, number, id, vendor_id, location_id)
-SELECT p.order_id, p.number, overlay(p.fresh_id::text placing lpad(to_hex(p.number), 4, '0') FROM 33)::uuid, p.vendor_id, p.location_id
-FROM (
-    SELECT w.order_id, w.fresh_id, row_number() OVER (PARTITION BY w.order_id ORDER BY l.vendor_id, r.location_id) AS number,
-           l.vendor_id, r.location_id
-    FROM (SELECT unnest(:order_ids) AS order_id, unnest(:fresh_ids) AS fresh_id) w
-    JOIN reservation r ON r.order_id = w.order_id AND r.state IN ('held', 'confirmed')
-    JOIN order_line l ON l.order_id = r.order_id AND l.line_no = r.line_no
-    GROUP BY w.order_id, w.fresh_id, l.vendor_id, r.location_id
-) p
-ON CONFLICT DO NOTHING;
+SELECT unnest(:order_ids), unnest(:numbers), unnest(:ids), unnest(:vendor_ids), unnest(:location_ids);
 
 -- name: fulfilment_states(order_id order_id) :many
 -- returns: number int2, id fulfilment_id, vendor_id vendor_id, location_id location_id, state text

@@ -3,8 +3,16 @@
 #define CATHAY_SHOP_ORDERS_ORDERS_INTERNAL_H
 
 #include "http/request.h"
+#include "orders_sql.h"
 #include "pg/pg_types.h"
+#include "shop/orders/orders.h"
 #include "work/work.h"
+
+/* One step of locked orders that are all in one state, and the event of one of them, which is moved. */
+struct order_step_batch_args order_step_args(const struct order_id *ids, size_t count, enum order_state from,
+                                             enum order_state to, const struct order_cause *cause);
+struct event order_step_event(struct arena *arena, struct order *order, enum order_state to,
+                              struct str reason);
 
 /* Lists are paged by the id of the last order shown. False: the answer is ERR_VALIDATION, set on the request.
  */

@@ -84,16 +84,15 @@ static bool amount_of(json_t *object, const char *name, struct money *amount)
            currency_parse((struct str){upper, sizeof upper}, &amount->currency);
 }
 
-/* Kept with the payment. The client's secret would let its holder confirm the intent. */
+/* Kept with the payment, and the last thing that is read of the object. The client's secret would let its
+ * holder confirm the intent. */
 static struct str response_of(struct arena *arena, json_t *object)
 {
-    json_t *copy = json_copy(object);
-    json_object_del(copy, "client_secret");
-    char *text = json_dumps(copy, JSON_COMPACT);
+    json_object_del(object, "client_secret");
+    char *text = json_dumps(object, JSON_COMPACT);
     CHECK(text);
     struct str response = arena_copy(arena, str_from(text));
     free(text);
-    json_decref(copy);
     return response;
 }
 

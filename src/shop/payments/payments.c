@@ -205,7 +205,7 @@ static struct event paid_event(struct arena *arena, const char *type, const stru
     return event;
 }
 
-static enum error_code queue_paid(struct finalising *f, const struct order_confirmation **confirmation)
+static enum error_code confirm_paid(struct finalising *f)
 {
     size_t count = f->paid_count;
     struct payment_id *ids = ARENA_ARRAY(f->arena, struct payment_id, count);
@@ -231,30 +231,22 @@ static enum error_code queue_paid(struct finalising *f, const struct order_confi
         .failures = {failures, count},
         .responses = {responses, count},
     };
-    enum error_code code = payment_state_set_batch_queue(f->db, args);
-    if (!code)
-        code = outbox_publish_queue(f->db, f->arena, events, count);
-    struct order_cause cause = {.actor = ACTOR_GATEWAY, .reason = STR("Payment received")};
-    return code ? code
-                : order_confirm_queue(f->db, f->arena, f->paid_orders, count, traces, &cause, confirmation);
-}
-
-static enum error_code confirm_paid(struct finalising *f)
-{
-    const struct order_confirmation *confirmation;
     enum error_code code = pg_pipeline_begin(f->db);
     if (code)
         return code;
-    code = queue_paid(f, &confirmation);
+    code = payment_state_set_batch_queue(f->db, args);
+    if (!code)
+        code = outbox_publish_queue(f->db, f->arena, events, count);
     if (!code)
         code = pg_pipeline_sync(f->db);
     if (!code)
         code = payment_state_set_batch_fetch(f->db, NULL);
     if (!code)
         code = outbox_publish_fetch(f->db);
-    if (!code)
-        code = order_confirm_fetch(f->db, f->arena, confirmation);
     enum error_code end = pg_pipeline_end(f->db);
+    struct order_cause cause = {.actor = ACTOR_GATEWAY, .reason = STR("Payment received")};
+    if (!code && !end)
+        code = order_confirm_batch(f->db, f->arena, f->paid_orders, count, traces, &cause);
     return code ? code : end;
 }
 
