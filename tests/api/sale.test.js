@@ -2,8 +2,9 @@
 // INV-6: flash sales as shoppers and staff meet them.
 const { test } = require('node:test');
 const assert = require('node:assert');
+const net = require('node:net');
 const { shop, poll, sleep, uuidOf, makePerson } = require('../harness');
-const { goods, customer } = require('../harness/goods');
+const { goods, customer, ADDRESS } = require('../harness/goods');
 const { saleOf, manager, counted } = require('../harness/sales');
 const { decline } = require('../harness/gateway');
 
@@ -167,6 +168,27 @@ test('INV-6 FRD-1 after the last unit everybody is told so at once, whoever it m
   assert.strictEqual((await sale.buy(winner, { key: 'won', expect: 201 })).body.id, bought.id);
   const { body: early } = await (await saleOf(env, { inMs: 60000 })).buy(forged(loser), { expect: [401, 409] });
   assert.ok(['unauthenticated', 'sale_not_open'].includes(early.code));
+});
+
+test('INV-6 CHK-3 who lost the connection learns by asking what came of it, and repeats the request without buying twice', async () => {
+  const sale = await saleOf(env, { quantity: 5, perCustomer: 2 });
+  const buyer = await customer(env);
+  const body = JSON.stringify({ quantity: 1, address: ADDRESS });
+  const socket = net.connect(env.ports.shop, '127.0.0.1');
+  await new Promise((resolve) => {
+    socket.write(`POST /v1/sales/${sale.wire}/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${buyer.token}\r\nIdempotency-Key: lost\r\n`
+      + `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`, resolve);
+  });
+  socket.destroy();
+  const mine = await poll(async () => {
+    const { body: list } = await buyer.api.call('sale_order_list', { path: { sale_id: sale.wire }, expect: 200 });
+    return list.items.length > 0 && list;
+  }, { what: 'the purchase to be listed' });
+  assert.deepStrictEqual([mine.taken, mine.items[0].state], [1, 'pending_payment']);
+  assert.ok(mine.items[0].expires_at);
+  const again = await sale.buy(buyer, { key: 'lost', expect: 201 });
+  assert.deepStrictEqual([again.body.id, again.headers['idempotent-replayed']], [mine.items[0].order_id, 'true']);
+  assert.strictEqual((await sale.row()).sold, 1);
 });
 
 // Last: it takes database and Redis away.
