@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CLIENTS_MAX 4096
+#define CLIENTS_MAX 8192
 #define CLIENT_REQUEST_MAX 8192
 #define CLIENT_ANSWER_MAX 32768
 
