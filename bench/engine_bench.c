@@ -162,6 +162,7 @@ int main(int argc, char **argv)
                                       .lanes = (int)options.lanes,
                                       .batch_max = (size_t)options.batch,
                                       .queue_max = SHOPPERS_MAX,
+                                      .wait_max_ms = 600000,
                                       .reservation_s = 86400};
     if (checkout_engine_start(&engine, &error)) {
         fprintf(stderr, "engine_bench: %s\n", error.detail);

@@ -56,6 +56,7 @@ static enum error_code start(struct roles *roles, struct error *error)
         .lanes = (int)settings->lanes,
         .batch_max = (size_t)settings->batch_max,
         .queue_max = (size_t)settings->checkout_queue,
+        .wait_max_ms = settings->checkout_wait_ms,
         .reservation_s = settings->reservation_s,
     };
     code = checkout_engine_start(&checkout, error);
@@ -67,6 +68,7 @@ static enum error_code start(struct roles *roles, struct error *error)
         .lanes = (int)settings->webhook_lanes,
         .batch_max = (size_t)settings->webhook_batch_max,
         .queue_max = (size_t)settings->webhook_queue,
+        .wait_max_ms = settings->queue_wait_ms,
     };
     code = payments_webhooks_start(&webhooks, error);
     if (code)

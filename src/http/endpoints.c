@@ -192,14 +192,15 @@ static void render_server(struct buf *out, struct http_server *server)
     one_value(out, "cathay_http_deadlines_total", "Connections cut off for slowness", "counter",
               SUM(deadlines));
     pthread_mutex_lock(&server->pool.lock);
-    int queued = server->pool.queued, busy = server->pool.busy;
-    int64_t refused = server->pool.refused_total;
+    int busy = server->pool.busy;
     pthread_mutex_unlock(&server->pool.lock);
-    one_value(out, "cathay_http_queue_depth", "Requests waiting for a worker", "gauge", queued);
+    one_value(out, "cathay_http_queue_depth", "Requests waiting for a worker", "gauge",
+              atomic_load(&server->pool.queued));
     one_value(out, "cathay_http_workers_busy", "Workers at work", "gauge", busy);
     one_value(out, "cathay_http_workers", "Worker threads", "gauge", server->pool.count);
-    one_value(out, "cathay_http_queue_refused_total", "Requests refused because the queue was full",
-              "counter", refused);
+    one_value(out, "cathay_http_queue_refused_total",
+              "Requests refused because the queue for workers was full or too slow", "counter",
+              atomic_load(&server->pool.refused_total));
     one_value(out, "cathay_cache_hits_total", "Answers from the cache", "counter", SUM(cache_hits));
     one_value(out, "cathay_cache_misses_total", "Answers computed for the cache", "counter",
               SUM(cache_misses));

@@ -53,11 +53,22 @@ static struct str bearer_of(const struct http_exchange *x)
     return str_trim((struct str){value.ptr + 7, value.len - 7});
 }
 
-/* What an operation refuses whoever asks, before anything is spent on the request. */
+static enum error_code no_worker(struct http_exchange *x)
+{
+    return error_set(&x->req.error, ERR_OVERLOADED,
+                     "More requests wait for the database than it answers in time; try again shortly");
+}
+
+/* What is refused whoever asks, before anything is spent on the request. */
 static enum error_code phase_early(struct http_exchange *x)
 {
     struct request *req = &x->req;
-    if (!req->route || !req->route->early)
+    if (!req->route)
+        return ERR_OK;
+    /* What is cached may need no worker. */
+    if (req->route->run == API_RUN_WORKER && req->route->cache_ttl_s == 0 && workers_refuse(&x->server->pool))
+        return no_worker(x);
+    if (!req->route->early)
         return ERR_OK;
     req->idempotency_key = x->head.known[HEAD_IDEMPOTENCY_KEY];
     return req->route->early(req, x->match.params, bearer_of(x));
@@ -293,7 +304,7 @@ static void dispatch(struct http_exchange *x)
     if (workers_push(&x->server->pool, x))
         return;
     x->away = false;
-    phases_finish(x, error_set(&x->req.error, ERR_OVERLOADED, "All workers are busy and the queue is full"));
+    phases_finish(x, no_worker(x));
 }
 
 static void dispatch_cached(struct http_exchange *x)

@@ -88,6 +88,7 @@ struct http_exchange {
     struct http_server *server;
     struct connection *connection;
     struct http_exchange *next;
+    int64_t queued_us; /* since when it waits for a worker */
     struct http_head head;
     struct buf body;
     struct router_match match;
@@ -169,9 +170,12 @@ struct worker_pool {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     struct http_exchange *first, *last;
-    int queued, queue_max;
+    int queue_max;
+    int64_t wait_max_us;
+    _Atomic int queued;
+    _Atomic int64_t oldest_us; /* since when the first one waits; 0: none does */
+    _Atomic int64_t refused_total;
     int busy;
-    int64_t refused_total;
     bool stopping;
     int count;
     pthread_t threads[WORKERS_MAX];
@@ -289,7 +293,10 @@ void access_log_flush(struct event_loop *loop);
 
 /* workers.c */
 void workers_start(struct http_server *server);
-/* False: the queue is full. */
+/* Whether a new request would wait too long: the queue is full, or its first one has waited for
+ * queue_wait_ms. Counts it as refused then. */
+bool workers_refuse(struct worker_pool *pool);
+/* False: refused. */
 bool workers_push(struct worker_pool *pool, struct http_exchange *exchange);
 void workers_stop(struct worker_pool *pool);
 

@@ -1,8 +1,11 @@
 /* The pool of threads for handlers that block, each with a PostgreSQL connection of its own, behind one
- * bounded queue. */
+ * bounded queue. A bound on the length alone says little of how long one waits: when the database answers a
+ * hundred times more slowly a queue of the same length takes a hundred times longer. So the age of the first
+ * one is bounded as well. */
 #include "http/server_internal.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/config.h"
 
 #include <stdio.h>
@@ -18,6 +21,7 @@ static struct http_exchange *take(struct worker_pool *pool)
         if (!pool->first)
             pool->last = NULL;
         pool->queued--;
+        pool->oldest_us = pool->first ? pool->first->queued_us : 0;
         pool->busy++;
     }
     pthread_mutex_unlock(&pool->lock);
@@ -49,6 +53,7 @@ void workers_start(struct http_server *server)
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->wake, NULL);
     pool->queue_max = (int)config()->request_queue;
+    pool->wait_max_us = config()->queue_wait_ms * 1000;
     pool->count = server->options.workers < WORKERS_MAX ? server->options.workers : WORKERS_MAX;
     for (int i = 0; i < pool->count; i++) {
         CHECK(pthread_create(&pool->threads[i], NULL, worker_main, server) == 0);
@@ -58,18 +63,32 @@ void workers_start(struct http_server *server)
     }
 }
 
+bool workers_refuse(struct worker_pool *pool)
+{
+    int64_t oldest_us = atomic_load_explicit(&pool->oldest_us, memory_order_relaxed);
+    int queued = atomic_load_explicit(&pool->queued, memory_order_relaxed);
+    bool refused =
+        queued >= pool->queue_max || (oldest_us && clock_monotonic_us() - oldest_us > pool->wait_max_us);
+    if (refused)
+        atomic_fetch_add_explicit(&pool->refused_total, 1, memory_order_relaxed);
+    return refused;
+}
+
 bool workers_push(struct worker_pool *pool, struct http_exchange *x)
 {
+    if (workers_refuse(pool))
+        return false;
     pthread_mutex_lock(&pool->lock);
-    bool room = pool->queued < pool->queue_max && !pool->stopping;
+    bool room = !pool->stopping;
     if (room) {
         x->next = NULL;
+        x->queued_us = clock_monotonic_us();
+        if (!pool->first)
+            pool->oldest_us = x->queued_us;
         *(pool->last ? &pool->last->next : &pool->first) = x;
         pool->last = x;
         pool->queued++;
         pthread_cond_signal(&pool->wake);
-    } else {
-        pool->refused_total++;
     }
     pthread_mutex_unlock(&pool->lock);
     return room;

@@ -1,23 +1,35 @@
 /* A lane that is free takes what is there: its share, so that the other lanes have work too.
  *
+ * The queue is bounded by the time that one waits in it, too: a length that is worked off in a fifth of a
+ * second takes ten when the database is slow, and whoever waited so long has left. What is refused at once
+ * can be tried again; what was taken is answered in time, so that under any load the lanes work for those who
+ * still wait.
+ *
  * Lanes that lock the same rows would wait for each other with a whole batch in hand. So a lane leaves items
  * in the queue that touch what is in flight on another lane; they stand first for whoever is free next. What
  * is in flight on a lane is a small hash set; a collision only makes an item wait for the next batch.
  *
- * Small batches cost more for each item, so that a second lane does not begin with the first few items that
- * come while another is in flight, but when half as many wait as are in flight there (`worth`); when the
- * other comes back, whatever waits is taken. A lane that found nothing but conflicts looks again when twice
- * as many wait, or when a lane comes back. */
+ * Small batches cost more for each item: two lanes with sixteen orders each take half as much CPU again as
+ * one with thirty-two, for the same rate. So a second lane does not begin with the first few items that come
+ * while another is in flight, but when SECOND_LANE_LEAST wait and half as many as are in flight there
+ * (`worth`); when the other comes back, whatever waits is taken. A lane that found nothing but conflicts
+ * looks again when twice as many wait, or when a lane comes back. */
 #include "work/lanes.h"
 
 #include "base/check.h"
+#include "base/clock.h"
+#include "base/metrics.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-/* Plans are made anew after 1, 2, 4 … batches, and then after each so many: one that was made while a table
- * was small, or its statistics old, must not stay. */
-#define BATCHES_PER_PLAN 1024
+/* Plans are made anew after 1, 2, 4 … items, and then after each so many: one that was made while a table was
+ * small, or its statistics old, must not stay. Counted in items, not in batches, since that is what tables
+ * grow by: with many small batches planning would take a part of the time and hold up those who wait. */
+#define ITEMS_PER_PLAN 262144
+#define SECOND_LANE_LEAST 32 /* items */
 #define SET_SLOTS                                                                                            \
     16384 /* a power of two, above twice batch_max * touches in practice; full: the rest is left waiting */
 
@@ -36,8 +48,8 @@ struct lane {
     struct in_flight *in_flight;
     struct lane_item **batch;
     bool busy;
-    size_t in_hand; /* items of its batch */
-    int64_t batches;
+    size_t in_hand;             /* items of its batch */
+    int64_t items, plans_until; /* so many items were run; at so many its plans are dropped */
 };
 
 struct lanes {
@@ -45,7 +57,9 @@ struct lanes {
     pthread_cond_t work;
     struct lanes_options options;
     struct lane_item *head, *tail;
-    size_t queued;
+    _Atomic size_t queued;
+    _Atomic int64_t oldest_us; /* since when the first one waits; 0: none does */
+    struct metric *refused, *batch_items;
     size_t worth; /* so many waiting items are worth an idle lane's while; at least 1 */
     bool stopping;
     struct lane lane[LANES_MAX];
@@ -122,6 +136,12 @@ static bool mark(struct lane *lane, const struct lane_item *item)
 
 /* ── the queue; all of it under the lock ── */
 
+static size_t second_lane_least(const struct lanes *lanes)
+{
+    size_t batch_max = lanes->options.batch_max;
+    return batch_max < SECOND_LANE_LEAST ? batch_max : SECOND_LANE_LEAST;
+}
+
 /* When a lane has begun or ended a batch. */
 static void weigh(struct lanes *lanes)
 {
@@ -129,7 +149,9 @@ static void weigh(struct lanes *lanes)
     for (int i = 0; i < lanes->options.lanes; i++)
         if (lanes->lane[i].busy && lanes->lane[i].in_hand > most)
             most = lanes->lane[i].in_hand;
-    lanes->worth = most > 2 && !lanes->stopping ? most / 2 : 1;
+    size_t least = second_lane_least(lanes);
+    size_t half = most / 2 > least ? most / 2 : least;
+    lanes->worth = most > 0 && !lanes->stopping ? half : 1;
 }
 
 /* Takes this lane's share from the queue, in order. */
@@ -141,7 +163,9 @@ static size_t take_batch(struct lane *lane)
         return 0;
     for (int i = 0; i < lanes->options.lanes; i++)
         idle += !lanes->lane[i].busy;
-    size_t share = idle > 1 ? (lanes->queued + idle - 1) / idle : lanes->queued;
+    size_t share = idle > 1 && lanes->queued >= 2 * second_lane_least(lanes)
+                       ? (lanes->queued + idle - 1) / idle
+                       : lanes->queued;
     if (share > lanes->options.batch_max)
         share = lanes->options.batch_max;
     size_t count = 0;
@@ -159,6 +183,7 @@ static size_t take_batch(struct lane *lane)
     if (!*link)
         lanes->tail = last;
     lanes->queued -= count;
+    lanes->oldest_us = lanes->head ? lanes->head->queued_us : 0;
     if (count == 0) {
         set_clear(lane->in_flight);
         lanes->worth = 2 * lanes->queued;
@@ -166,18 +191,34 @@ static size_t take_batch(struct lane *lane)
     return count;
 }
 
+bool lanes_refuse(struct lanes *lanes)
+{
+    int64_t oldest_us = atomic_load_explicit(&lanes->oldest_us, memory_order_relaxed);
+    size_t queued = atomic_load_explicit(&lanes->queued, memory_order_relaxed);
+    bool refused = queued >= lanes->options.queue_max ||
+                   (oldest_us && clock_monotonic_us() - oldest_us > lanes->options.wait_max_ms * 1000);
+    if (refused)
+        metric_add(lanes->refused, 1);
+    return refused;
+}
+
 enum error_code lanes_submit(struct lanes *lanes, struct lane_item *item)
 {
+    if (lanes_refuse(lanes))
+        return ERR_OVERLOADED;
     item->next = NULL;
+    item->queued_us = clock_monotonic_us();
     pthread_mutex_lock(&lanes->lock);
-    if (lanes->stopping || lanes->queued >= lanes->options.queue_max) {
+    if (lanes->stopping) {
         pthread_mutex_unlock(&lanes->lock);
         return ERR_OVERLOADED;
     }
-    if (lanes->head)
+    if (lanes->head) {
         lanes->tail->next = item;
-    else
+    } else {
         lanes->head = item;
+        lanes->oldest_us = item->queued_us;
+    }
     lanes->tail = item;
     lanes->queued++;
     if (lanes->queued >= lanes->worth)
@@ -188,20 +229,35 @@ enum error_code lanes_submit(struct lanes *lanes, struct lane_item *item)
 
 size_t lanes_queued(struct lanes *lanes)
 {
-    pthread_mutex_lock(&lanes->lock);
-    size_t queued = lanes->queued;
-    pthread_mutex_unlock(&lanes->lock);
-    return queued;
+    return lanes->queued;
+}
+
+static int64_t read_queued(void *context)
+{
+    return (int64_t)lanes_queued(context);
+}
+
+static void metrics(struct lanes *lanes, bool running)
+{
+    char label[64];
+    snprintf(label, sizeof label, "lanes=\"%s\"", lanes->options.role);
+    metric_gauge_read("cathay_lanes_queued", "Items waiting for a lane", label, running ? read_queued : NULL,
+                      lanes);
+    static const int64_t bounds[] = {1, 4, 16, 64, 256, 1024};
+    lanes->batch_items = metric_histogram("cathay_lanes_batch_items", "Items in one batch", label, bounds,
+                                          sizeof bounds / sizeof bounds[0], 1);
+    lanes->refused = metric_counter("cathay_lanes_refused_total",
+                                    "Items refused because the queue was full or too slow", label);
 }
 
 /* ── threads ── */
 
 static void drop_old_plans(struct lane *lane)
 {
-    int64_t n = lane->batches++;
-    bool power_of_two = (n & (n - 1)) == 0;
-    if (n > 0 && (n < BATCHES_PER_PLAN ? power_of_two : n % BATCHES_PER_PLAN == 0))
-        pg_execute(lane->db, "DISCARD PLANS"); /* a lost connection shows again in the batch */
+    if (lane->items < lane->plans_until)
+        return;
+    lane->plans_until = lane->items + (lane->items < ITEMS_PER_PLAN ? lane->items : ITEMS_PER_PLAN);
+    pg_execute(lane->db, "DISCARD PLANS"); /* a lost connection shows again in the batch */
 }
 
 static void *lane_main(void *argument)
@@ -224,6 +280,8 @@ static void *lane_main(void *argument)
             pthread_cond_signal(&lanes->work);
         pthread_mutex_unlock(&lanes->lock);
         drop_old_plans(lane);
+        lane->items += (int64_t)count;
+        metric_observe(lanes->batch_items, (int64_t)count);
         lanes->options.run(lane->number, lane->db, lane->arena, lane->batch, count);
         pthread_mutex_lock(&lanes->lock);
         lane->busy = false;
@@ -246,6 +304,7 @@ static void lanes_free(struct lanes *lanes)
         free(lane->in_flight);
         free(lane->batch);
     }
+    metrics(lanes, false);
     pthread_mutex_destroy(&lanes->lock);
     pthread_cond_destroy(&lanes->work);
     free(lanes);
@@ -269,12 +328,14 @@ enum error_code lanes_start(const struct lanes_options *options, struct lanes **
     CHECK(lanes);
     lanes->options = *options;
     lanes->worth = 1;
+    metrics(lanes, true);
     pthread_mutex_init(&lanes->lock, NULL);
     pthread_cond_init(&lanes->work, NULL);
     for (int i = 0; i < options->lanes; i++) {
         struct lane *lane = &lanes->lane[i];
         lane->lanes = lanes;
         lane->number = i;
+        lane->plans_until = 1;
         lane->db = pg_new(options->database_url, options->role, options->settings);
         lane->arena = arena_new();
         lane->in_flight = calloc(1, sizeof *lane->in_flight);

@@ -25,7 +25,9 @@
 struct lane_item {
     const uint64_t *touches;
     size_t touch_count;
-    struct lane_item *next; /* the lanes' own */
+    /* the lanes' own */
+    struct lane_item *next;
+    int64_t queued_us;
 };
 /* Never 0. */
 uint64_t lane_hash(struct uuid id);
@@ -33,11 +35,12 @@ uint64_t lane_hash_text(struct str text);
 
 struct lanes_options {
     const char *database_url;
-    const char *role;     /* of the connections */
+    const char *role;     /* of the connections, and the label of the metrics */
     const char *settings; /* of the connections, see pg_new() */
     int lanes;
     size_t batch_max;
     size_t queue_max;
+    int64_t wait_max_ms; /* once the first in the queue has waited so long, new ones are refused */
     /* On a lane's thread. Every item has to be finished when it returns. The arena is the lane's: reset it
      * before each try. */
     void (*run)(int lane, struct pg *db, struct arena *arena, struct lane_item *const *items, size_t count);
@@ -47,7 +50,11 @@ struct lanes;
 enum error_code lanes_start(const struct lanes_options *options, struct lanes **lanes, struct error *error);
 /* Runs what was submitted, then joins the threads. NULL is nothing. */
 void lanes_stop(struct lanes *lanes);
-/* ERR_OVERLOADED: the queue is full, or the lanes are being stopped; the item is still the caller's. */
+/* Whether an item would be refused now: the queue is full, or the first in it has waited for wait_max_ms.
+ * Takes no lock, so that a crowd can be asked to come again before anything is spent on it; counts it as
+ * refused. */
+bool lanes_refuse(struct lanes *lanes);
+/* ERR_OVERLOADED: refused as above, or the lanes are being stopped; the item is still the caller's. */
 enum error_code lanes_submit(struct lanes *lanes, struct lane_item *item);
 size_t lanes_queued(struct lanes *lanes);
 

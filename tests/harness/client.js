@@ -47,7 +47,7 @@ function exchange(url, { method = 'GET', headers = {}, body, agent, timeoutMs = 
 
 class Client {
   /** base: http://127.0.0.1:port */
-  constructor(base, { token, connections = 64, agent } = {}) {
+  constructor(base, { token, connections = 512, agent } = {}) {
     this.base = base;
     this.token = token;
     this.agent = agent ?? new http.Agent({ keepAlive: true, maxSockets: connections });

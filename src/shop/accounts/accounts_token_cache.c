@@ -15,7 +15,7 @@
 
 #define WAYS 4
 #define LOCKS 64
-#define SERVICE_CACHE_ENTRIES 8192
+#define SERVICE_CACHE_ENTRIES 32768
 
 struct entry {
     uint64_t hash;

@@ -27,6 +27,7 @@ struct checkout_options {
     int lanes;
     size_t batch_max;
     size_t queue_max;
+    int64_t wait_max_ms;   /* of the first order in the queue, past which new ones are refused */
     int64_t reservation_s; /* time to pay */
 };
 
@@ -34,7 +35,9 @@ struct checkout_options {
 enum error_code checkout_engine_start(const struct checkout_options *options, struct error *error);
 /* Finishes what was submitted, then joins the lanes. */
 void checkout_engine_stop(void);
-/* ERR_OVERLOADED: the queue is full; finish is not called. */
+/* Whether orders are refused at this moment, before anything is spent on one. Lock-free. */
+bool checkout_overloaded(void);
+/* ERR_OVERLOADED: too many wait, or for too long; finish is not called. */
 enum error_code checkout_submit(struct checkout_command *command);
 
 struct checkout_counters {

@@ -51,6 +51,19 @@ static void finish(struct checkout_command *command, enum error_code code)
     request_finish(req, code);
 }
 
+static enum error_code too_many_orders(struct request *req)
+{
+    return error_set(&req->error, ERR_OVERLOADED,
+                     "More orders are waiting than the shop takes at once; try again shortly");
+}
+
+/* Nothing was spent on the order yet, so that refusing one leaves time for those that wait. */
+enum error_code order_place_early(struct request *req, const struct str *path_params, struct str bearer)
+{
+    (void)path_params, (void)bearer;
+    return checkout_overloaded() ? too_many_orders(req) : ERR_OK;
+}
+
 enum error_code order_place_handle(struct request *req, const struct api_order_place *in)
 {
     const struct api_order_place_input *body = &in->body;
@@ -83,13 +96,7 @@ enum error_code order_place_handle(struct request *req, const struct api_order_p
         order->lines[i].quantity = (int32_t)body->lines.items[i].quantity;
         order->lines[i].unit_price_minor = body->lines.items[i].unit_price_minor;
     }
-    enum error_code code = checkout_submit(command);
-    if (code) {
-        req->error.retry_after_s = 1;
-        return error_set(&req->error, code,
-                         "More orders are waiting than the shop takes at once; try again shortly");
-    }
-    return ERR_OK;
+    return checkout_submit(command) ? too_many_orders(req) : ERR_OK;
 }
 
 /* ── an order of a flash sale ── */
@@ -132,14 +139,11 @@ static void admitted(struct sale_admission *admission, enum error_code code)
     if (!code) {
         order->currency = admission->sale.currency;
         purchase->line.variant_id = admission->sale.variant_id;
-        code = checkout_submit(command);
-        if (!code)
+        if (checkout_submit(command) == ERR_OK)
             return;
         if (admission->counted)
             sale_admission_give_back(admission);
-        req->error.retry_after_s = 1;
-        error_set(&req->error, code,
-                  "More orders are waiting than the shop takes at once; try again shortly");
+        code = too_many_orders(req);
     } else {
         req->error = admission->error;
     }
@@ -159,7 +163,8 @@ enum error_code sale_order_place_early(struct request *req, const struct str *pa
         return ERR_OK;
     uint8_t key[SALE_KEY_BYTES];
     sale_admission_key(claimed, req->idempotency_key, key);
-    return sale_refused_at_once(sale_id, key, &req->error);
+    enum error_code code = sale_refused_at_once(sale_id, key, &req->error);
+    return !code && checkout_overloaded() ? too_many_orders(req) : code;
 }
 
 enum error_code sale_order_place_handle(struct request *req, const struct api_sale_order_place *in)

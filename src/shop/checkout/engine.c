@@ -125,6 +125,11 @@ static void run(int number, struct pg *db, struct arena *arena, struct lane_item
     free(commands);
 }
 
+bool checkout_overloaded(void)
+{
+    return engine.lanes && lanes_refuse(engine.lanes);
+}
+
 enum error_code checkout_submit(struct checkout_command *command)
 {
     const struct checkout_order *order = &command->order;
@@ -149,6 +154,7 @@ enum error_code checkout_engine_start(const struct checkout_options *options, st
                                   .lanes = options->lanes,
                                   .batch_max = options->batch_max,
                                   .queue_max = options->queue_max,
+                                  .wait_max_ms = options->wait_max_ms,
                                   .run = run};
     return lanes_start(&lanes, &engine.lanes, error);
 }

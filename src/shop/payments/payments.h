@@ -70,6 +70,7 @@ struct payments_webhooks_options {
     int lanes;
     size_t batch_max;
     size_t queue_max;
+    int64_t wait_max_ms;
 };
 enum error_code payments_webhooks_start(const struct payments_webhooks_options *options, struct error *error);
 /* Finishes what has arrived. Does nothing where it was not started. */

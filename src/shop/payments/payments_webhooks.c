@@ -323,6 +323,7 @@ enum error_code payments_webhooks_start(const struct payments_webhooks_options *
                                          .lanes = options->lanes,
                                          .batch_max = options->batch_max,
                                          .queue_max = options->queue_max,
+                                         .wait_max_ms = options->wait_max_ms,
                                          .run = run};
     return lanes_start(&lane_options, &lanes, error);
 }
