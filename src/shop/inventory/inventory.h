@@ -42,8 +42,9 @@ size_t stock_allocate(struct stock_row *rows, size_t count, int32_t quantity, st
 enum error_code stock_news(struct pg *db, struct arena *arena, struct variant_id variant_id,
                            int64_t available_before, int64_t available_after);
 
-/* held → confirmed, for many orders, as one statement of a pipeline; fetch tells which, in any order. Safe to
- * repeat: reservations in another state are left alone, and not told. No stock row is touched. */
+/* held → confirmed, for many orders (sorted), as one statement of a pipeline; fetch tells which, in any
+ * order. Safe to repeat: reservations in another state are left alone, and not told. No stock row is touched.
+ */
 struct reservation_place {
     struct order_id order_id;
     int16_t line_no;

@@ -29,9 +29,11 @@ SELECT v.id AS variant_id, v.product_id FROM variant v WHERE v.id = ANY(:variant
 
 -- ── reservations; the rows of their orders are locked by the caller ──
 
+-- The ids are sorted: the first and the last tell which partitions are looked into.
 -- name: reservation_confirm_batch(order_ids order_id[]) :many
 -- returns: order_id order_id, line_no int2, location_id location_id
-UPDATE reservation SET state = 'confirmed' WHERE order_id = ANY(:order_ids) AND state = 'held'
+UPDATE reservation SET state = 'confirmed'
+WHERE order_id = ANY(:order_ids) AND order_id BETWEEN (:order_ids)[1] AND (:order_ids)[cardinality(:order_ids)] AND state = 'held'
 RETURNING order_id, line_no, location_id;
 
 -- Locks all stock of the variants that the order reserves, as stock_lock_batch does.

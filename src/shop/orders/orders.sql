@@ -31,6 +31,9 @@ SELECT unnest(:order_ids::uuid[]), unnest(:line_nos::int2[]), unnest(:product_id
 INSERT INTO order_event (order_id, sequence, from_state, to_state, actor, actor_id)
 SELECT unnest(:order_ids::uuid[]), 1, NULL, 'pending_payment', 'customer', unnest(:customer_ids::uuid[]);
 
+-- Statements about many orders take their ids sorted: the first and the last tell which partitions are looked into, which the
+-- list by itself does not.
+
 -- Locks and reads orders, in key order. The sort is below the locking.
 -- name: order_lock_batch(ids order_id[]) :many
 -- returns: id order_id, number int8, customer_id user_id, state text, sequence int4, currency text, total_minor int8, points int8,
@@ -38,7 +41,7 @@ SELECT unnest(:order_ids::uuid[]), 1, NULL, 'pending_payment', 'customer', unnes
 -- of_sale bool
 SELECT id, number, customer_id, state, sequence, currency, total_minor, points, points_value_minor, cash_minor, earn_points,
        hold_id, policy_version, expires_at, sale_id IS NOT NULL AS of_sale
-FROM orders WHERE id = ANY(:ids)
+FROM orders WHERE id = ANY(:ids) AND id BETWEEN (:ids)[1] AND (:ids)[cardinality(:ids)]
 ORDER BY id
 FOR NO KEY UPDATE;
 
@@ -47,7 +50,7 @@ FOR NO KEY UPDATE;
 -- name: order_step_batch(ids order_id[], from_state text, to_state text, actor text, actor_id uuid?, reason text?) :exec
 WITH moved AS (
     UPDATE orders SET state = :to_state, sequence = sequence + 1, updated_at = now()
-    WHERE id = ANY(:ids) AND state = :from_state
+    WHERE id = ANY(:ids) AND id BETWEEN (:ids)[1] AND (:ids)[cardinality(:ids)] AND state = :from_state
     RETURNING id, sequence
 )
 INSERT INTO order_event (order_id, sequence, from_state, to_state, actor, actor_id, reason)
@@ -59,7 +62,8 @@ UPDATE orders SET hold_id = :hold_id, expires_at = :expires_at WHERE id = :order
 -- Who sends which line.
 -- name: order_line_vendors(order_ids order_id[]) :many
 -- returns: order_id order_id, line_no int2, vendor_id vendor_id
-SELECT order_id, line_no, vendor_id FROM order_line WHERE order_id = ANY(:order_ids);
+SELECT order_id, line_no, vendor_id FROM order_line
+WHERE order_id = ANY(:order_ids) AND order_id BETWEEN (:order_ids)[1] AND (:order_ids)[cardinality(:order_ids)];
 
 -- name: fulfilment_insert_batch(order_ids order_id[], numbers int2[], ids fulfilment_id[], vendor_ids vendor_id[],
 -- location_ids location_id[]) :exec

@@ -18,7 +18,7 @@ struct confirming {
     size_t count;
     const struct str *traceparents;
     const struct order_cause *cause;
-    struct order_id *ids;
+    struct order_id *ids; /* sorted */
     struct reservation_place *places;
     size_t place_count;
     struct order_line_vendors_rows lines;
@@ -99,6 +99,11 @@ static enum error_code queue_fulfilments(const struct confirming *c)
 
 /* ---- the round trips ---- */
 
+static int compare_ids(const void *a, const void *b)
+{
+    return uuid_compare(((const struct order_id *)a)->uuid, ((const struct order_id *)b)->uuid);
+}
+
 static enum error_code move_and_read(struct confirming *c)
 {
     enum error_code code = pg_pipeline_begin(c->db);
@@ -178,6 +183,7 @@ enum error_code order_confirm_batch(struct pg *db, struct arena *arena, struct o
             .policy_version = orders[i]->policy_version,
         };
     }
+    qsort(c.ids, count, sizeof *c.ids, compare_ids);
     enum error_code code = move_and_read(&c);
     return code ? code : write(&c, settlements);
 }

@@ -23,12 +23,13 @@ SELECT p.order_id, p.attempt, p.state, p.amount_minor, p.currency, p.intent_id, 
 FROM payment p WHERE p.id = :id
 FOR UPDATE;
 
--- Orders that these intents may be about; before the shop has noted an intent, its metadata name the payment.
+-- Orders that these intents may be about, sorted; before the shop has noted an intent, its metadata name the payment.
 -- name: payment_orders_of_intents(intent_ids text[], payment_ids payment_id[]) :many
 -- returns: order_id order_id
 SELECT order_id FROM payment WHERE intent_id = ANY(:intent_ids)
 UNION
-SELECT order_id FROM payment WHERE id = ANY(:payment_ids);
+SELECT order_id FROM payment WHERE id = ANY(:payment_ids)
+ORDER BY order_id;
 
 -- All attempts of orders that the caller has locked.
 -- name: payment_lock_batch(order_ids order_id[]) :many
