@@ -6,6 +6,7 @@ import socket
 import statistics
 import subprocess
 import threading
+import time
 import urllib.request
 
 from stand import HOME, PROJECT, Row, arguments, children, free_port, median, precise_cpu, row_of_runs, services, tree_cpu
@@ -134,6 +135,7 @@ def pgbench(stand, *line):
             '-U', 'cathay', *line]
     before = tree_cpu(stand.postgres.process.pid)
     done = subprocess.run(line, check=True, capture_output=True, text=True)
+    time.sleep(0.1)  # until the postmaster has counted the backends that ended
     used = tree_cpu(stand.postgres.process.pid) - before
     count = int(re.search(r'actually processed: (\d+)', done.stdout)[1])
     return {'per_s': float(re.search(r'tps = ([\d.]+)', done.stdout)[1]), 'cpu_us': used * 1e6 / count}

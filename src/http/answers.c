@@ -237,7 +237,7 @@ static struct str etag_of(struct http_exchange *x)
 #define SHARED_VALUE_MAX ((size_t)256 * 1024) /* larger answers stay in the process */
 
 static struct {
-    struct metric *hits, *misses, *kept, *refused;
+    struct metric *hits, *misses, *sent;
 } shared_metrics;
 
 void answers_metrics(void)
@@ -246,9 +246,8 @@ void answers_metrics(void)
                                          "Answers that another server had left in Redis", NULL);
     shared_metrics.misses =
         metric_counter("cathay_cache_shared_misses_total", "Answers that were not in Redis either", NULL);
-    shared_metrics.kept = metric_counter("cathay_cache_shared_kept_total", "Answers put into Redis", NULL);
-    shared_metrics.refused = metric_counter("cathay_cache_shared_refused_total",
-                                            "Answers that were stale when Redis was to keep them", NULL);
+    shared_metrics.sent =
+        metric_counter("cathay_cache_shared_sent_total", "Answers sent to Redis to be kept", NULL);
 }
 
 static bool is_plain(struct str text)
@@ -402,10 +401,10 @@ static void shared_store(struct http_exchange *x, const struct cache_tag *tags, 
     struct shared_cache_tag shared[CACHE_TAGS_MAX];
     for (size_t i = 0; i < tag_count; i++)
         shared[i] = (struct shared_cache_tag){tags[i].kind, tags[i].id};
-    bool kept = shared_cache_store(x->shared_cache, shared_key_of(x, key), x->shared_stamp,
+    bool sent = shared_cache_store(x->shared_cache, shared_key_of(x, key), x->shared_stamp,
                                    entry_encode(x, x->cached, tags, tag_count), shared, tag_count,
                                    (int64_t)x->req.route->cache_ttl_s * 1000);
-    metric_add(kept ? shared_metrics.kept : shared_metrics.refused, 1);
+    metric_add(shared_metrics.sent, sent);
 }
 
 void answers_store(struct http_exchange *x, enum error_code code)

@@ -170,9 +170,36 @@ static struct timeval milliseconds(int ms)
     return (struct timeval){.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000L};
 }
 
+static bool read_queued(struct redis *redis, bool tells)
+{
+    bool accepted = true;
+    size_t left = redis->queued;
+    redis->queued = 0;
+    for (; left > 0; left--) {
+        void *reply;
+        if (redisGetReply(redis->context, &reply) != REDIS_OK) {
+            lost(redis, "flush");
+            return false;
+        }
+        const redisReply *said = reply;
+        if (said->type == REDIS_REPLY_ERROR && accepted) {
+            accepted = false;
+            if (tells)
+                log_write(LOG_WARN, "redis refused a command", "\"reason\":\"%.*s\"",
+                          (int)strcspn(said->str, "\"\\\r\n"), said->str);
+        }
+        freeReplyObject(reply);
+    }
+    return accepted;
+}
+
 static redisReply *call_connected(struct redis *redis, size_t count, const struct str *args)
 {
-    CHECK(count > 0 && count <= REDIS_ARGS_MAX && redis->queued == 0);
+    CHECK(count > 0 && count <= REDIS_ARGS_MAX);
+    if (redis->queued)
+        read_queued(redis, false);
+    if (!redis->context)
+        return NULL;
     const char *values[REDIS_ARGS_MAX];
     size_t lengths[REDIS_ARGS_MAX];
     for (size_t i = 0; i < count; i++) {
@@ -287,26 +314,15 @@ bool redis_queue(struct redis *redis, size_t count, const struct str *args)
 
 bool redis_flush(struct redis *redis)
 {
-    if (!redis->context)
-        return false;
-    bool accepted = true;
-    size_t left = redis->queued;
-    redis->queued = 0;
-    for (; left > 0; left--) {
-        void *reply;
-        if (redisGetReply(redis->context, &reply) != REDIS_OK) {
-            lost(redis, "flush");
-            return false;
-        }
-        const redisReply *said = reply;
-        if (said->type == REDIS_REPLY_ERROR && accepted) {
-            accepted = false;
-            log_write(LOG_WARN, "redis refused a command", "\"reason\":\"%.*s\"",
-                      (int)strcspn(said->str, "\"\\\r\n"), said->str);
-        }
-        freeReplyObject(reply);
-    }
-    return accepted;
+    return redis->context && read_queued(redis, true);
+}
+
+bool redis_push(struct redis *redis)
+{
+    for (int done = 0; redis->context && !done;)
+        if (redisBufferWrite(redis->context, &done) != REDIS_OK)
+            lost(redis, "push");
+    return redis->context != NULL;
 }
 
 void redis_script_prepare(struct redis_script *script)

@@ -58,6 +58,9 @@ struct str redis_reply_str(const redisReply *reply);
  * once). After false the queue is empty. Send some hundred at a time, not more. */
 bool redis_queue(struct redis *redis, size_t count, const struct str *args);
 bool redis_flush(struct redis *redis);
+/* Sends what is queued and waits for nothing: the replies are thrown away before the next call. false: away.
+ */
+bool redis_push(struct redis *redis);
 
 /* Lua scripts: sent by hash, by text when the server does not know it. One struct per script, static; any
  * thread. */

@@ -180,15 +180,14 @@ bool shared_cache_store(struct shared_cache *cache, struct str key, int64_t stam
     char stamp_text[24], ttl_text[24];
     snprintf(stamp_text, sizeof stamp_text, "%lld", (long long)stamp);
     snprintf(ttl_text, sizeof ttl_text, "%lld", (long long)ttl_ms);
-    struct str args[] = {entry_key(key, text), STR(STAMPS_KEY), str_from(stamp_text),
-                         {slots, len},         value,           str_from(ttl_text)};
-    if (!be_current(cache))
-        return false;
-    redisReply *said = redis_script_run(cache->redis, &store_script, 2, 6, args);
-    bool kept = said && said->type == REDIS_REPLY_INTEGER && said->integer == 1;
-    cache->missed |= !said;
-    freeReplyObject(said);
-    return kept;
+    /* By text: nobody waits for the answer, so nobody could send it again. */
+    struct str args[] = {STR("EVAL"),       str_from(store_script.text), STR("2"),     entry_key(key, text),
+                         STR(STAMPS_KEY),   str_from(stamp_text),        {slots, len}, value,
+                         str_from(ttl_text)};
+    bool sent = be_current(cache) && redis_queue(cache->redis, sizeof args / sizeof *args, args) &&
+                redis_push(cache->redis);
+    cache->missed |= !sent;
+    return sent;
 }
 
 bool shared_cache_invalidate_queue(struct redis *redis, struct str kind, const struct uuid *ids, size_t count,

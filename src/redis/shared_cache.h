@@ -28,7 +28,8 @@ enum shared_cache_outcome { SHARED_CACHE_HIT, SHARED_CACHE_MISS, SHARED_CACHE_AW
  * shared_cache_store() wants; take it before reading what the value is made from. */
 enum shared_cache_outcome shared_cache_find(struct shared_cache *cache, struct str key, redisReply **reply,
                                             struct str *value, int64_t *ttl_ms, int64_t *stamp);
-/* True: kept. False: something it depends on has changed meanwhile, or Redis is away. */
+/* Sends it to be kept, and does not wait: Redis keeps it unless something it depends on has changed
+ * meanwhile, or a younger one is there. False: Redis is away. */
 bool shared_cache_store(struct shared_cache *cache, struct str key, int64_t stamp, struct str value,
                         const struct shared_cache_tag *tags, size_t tag_count, int64_t ttl_ms);
 
