@@ -17,8 +17,9 @@ import time
 from stand import HOME, Row, Stand, build, say, services
 
 SUBJECTS = [  # file, seconds that it may take on a quiet machine by default
-    ('orders', 190),
-    ('curve', 170),
+    ('orders', 170),
+    ('curve', 110),
+    ('pressure', 85),
     ('confirm', 60),
     ('cache', 80),
     ('limits', 45),

@@ -11,7 +11,7 @@ def measure(stand):
     server = stand.start('serve')
     for shoppers in SHOPPERS:
         for name, skus, points in WORKLOADS:
-            options = {'shoppers': shoppers, 'skus': skus, 'points': points, 'seconds': 1 if stand.quick else 2}
+            options = {'shoppers': shoppers, 'skus': skus, 'points': points, 'seconds': 1}
             http, bare = stand.load(server, **options), stand.engine(**options)
             found.append({'shoppers': shoppers, 'workload': name, 'http': http, 'engine': bare})
             say(f'  {shoppers} shoppers, {name}: HTTP {http["per_s"]:,.0f}/s, p50 {http["p50_ms"]:.1f} ms, p99 {http["p99_ms"]:.1f} ms; '

@@ -32,7 +32,7 @@
 #define SKUS_MAX 1000000
 #define SPENT_MAX 1000000
 #define RATE_MAX 200000
-#define WARM_UP_US 1000000 /* plans, caches, tokens */
+#define WARM_UP_US 500000 /* plans, caches, tokens */
 #define DRAIN_US 10000000
 #define OPEN_TURN_US 250
 

@@ -66,7 +66,8 @@ static enum error_code phase_early(struct http_exchange *x)
     if (!req->route)
         return ERR_OK;
     /* What is cached may need no worker. */
-    if (req->route->run == API_RUN_WORKER && req->route->cache_ttl_s == 0 && workers_refuse(&x->server->pool))
+    if (req->route->run == API_RUN_WORKER && req->route->cache_ttl_s == 0 &&
+        workers_refuse(&x->server->pool, request_waited_us(req)))
         return no_worker(x);
     if (!req->route->early)
         return ERR_OK;

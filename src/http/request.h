@@ -115,6 +115,8 @@ bool respond_etag(struct request *req, struct str etag_without_quotes);
 /* For `async` handlers: the request is the caller's until this; afterwards it must not be touched. Any
  * thread. A code other than ERR_OK is rendered as a problem. */
 void request_finish(struct request *req, enum error_code code);
+/* On the loop: about how long requests wait at present until they are read; 0 while the loop keeps up. */
+int64_t request_waited_us(const struct request *req);
 
 /* A response that has no end (Server-Sent Events): sends status 200 and headers. In an `async` handler the
  * request is the stream's from here; a `worker` handler keeps request and connection until it returns ERR_OK,

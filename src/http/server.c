@@ -131,6 +131,9 @@ static void on_tick(uv_timer_t *timer)
 {
     struct event_loop *loop = timer->data;
     uint64_t now = uv_now(&loop->uv);
+    int64_t now_us = clock_monotonic_us();
+    loop->late_us = now_us - loop->ticked_us - TICK_MS * 1000;
+    loop->ticked_us = now_us;
     loop_date_refresh(loop);
     connection_deadlines_check(loop, now);
     access_log_flush(loop);
@@ -140,6 +143,16 @@ static void on_tick(uv_timer_t *timer)
         connections_drain(loop, now >= loop->drain_until_ms);
     if (loop->connection_count == 0 && loop->exchange_count == 0)
         end_loop(loop);
+}
+
+/* Ticks come between turns, and a turn takes all that is ready: the longer it takes, the longer the rest has
+ * waited. */
+int64_t request_waited_us(const struct request *req)
+{
+    const struct event_loop *loop = req->exchange->loop;
+    int64_t overdue_us = clock_monotonic_us() - loop->ticked_us - TICK_MS * 1000;
+    int64_t late_us = overdue_us > loop->late_us ? overdue_us : loop->late_us;
+    return late_us > 0 ? late_us : 0;
 }
 
 /* Without a free descriptor accept() fails and the listener stays readable: one kept in reserve lets us take
@@ -197,6 +210,7 @@ static void *loop_main(void *context)
 {
     struct event_loop *loop = context;
     loop_date_refresh(loop);
+    loop->ticked_us = clock_monotonic_us();
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     access_log_flush(loop);
     return NULL;

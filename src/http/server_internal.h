@@ -153,6 +153,7 @@ struct event_loop {
     struct stream *streams_ready;
     struct http_exchange *spares;
     int spare_count;
+    int64_t ticked_us, late_us; /* the last tick, and how late it came */
     uint64_t random[4];
     int64_t date_second;
     char date[30];
@@ -293,9 +294,9 @@ void access_log_flush(struct event_loop *loop);
 
 /* workers.c */
 void workers_start(struct http_server *server);
-/* Whether a new request would wait too long: the queue is full, or its first one has waited for
- * queue_wait_ms. Counts it as refused then. */
-bool workers_refuse(struct worker_pool *pool);
+/* Whether a new request, read waited_us after it came, would wait too long: the queue is full, or its first
+ * one has waited for the rest of queue_wait_ms. Counts it as refused then. */
+bool workers_refuse(struct worker_pool *pool, int64_t waited_us);
 /* False: refused. */
 bool workers_push(struct worker_pool *pool, struct http_exchange *exchange);
 void workers_stop(struct worker_pool *pool);

@@ -63,12 +63,12 @@ void workers_start(struct http_server *server)
     }
 }
 
-bool workers_refuse(struct worker_pool *pool)
+bool workers_refuse(struct worker_pool *pool, int64_t waited_us)
 {
     int64_t oldest_us = atomic_load_explicit(&pool->oldest_us, memory_order_relaxed);
     int queued = atomic_load_explicit(&pool->queued, memory_order_relaxed);
-    bool refused =
-        queued >= pool->queue_max || (oldest_us && clock_monotonic_us() - oldest_us > pool->wait_max_us);
+    int64_t age_us = oldest_us ? clock_monotonic_us() - oldest_us : 0;
+    bool refused = queued >= pool->queue_max || age_us + waited_us > pool->wait_max_us;
     if (refused)
         atomic_fetch_add_explicit(&pool->refused_total, 1, memory_order_relaxed);
     return refused;
@@ -76,7 +76,7 @@ bool workers_refuse(struct worker_pool *pool)
 
 bool workers_push(struct worker_pool *pool, struct http_exchange *x)
 {
-    if (workers_refuse(pool))
+    if (workers_refuse(pool, 0))
         return false;
     pthread_mutex_lock(&pool->lock);
     bool room = !pool->stopping;

@@ -191,12 +191,13 @@ static size_t take_batch(struct lane *lane)
     return count;
 }
 
-bool lanes_refuse(struct lanes *lanes)
+bool lanes_refuse(struct lanes *lanes, int64_t waited_us)
 {
     int64_t oldest_us = atomic_load_explicit(&lanes->oldest_us, memory_order_relaxed);
     size_t queued = atomic_load_explicit(&lanes->queued, memory_order_relaxed);
-    bool refused = queued >= lanes->options.queue_max ||
-                   (oldest_us && clock_monotonic_us() - oldest_us > lanes->options.wait_max_ms * 1000);
+    int64_t age_us = oldest_us ? clock_monotonic_us() - oldest_us : 0;
+    bool refused =
+        queued >= lanes->options.queue_max || age_us + waited_us > lanes->options.wait_max_ms * 1000;
     if (refused)
         metric_add(lanes->refused, 1);
     return refused;
@@ -204,7 +205,7 @@ bool lanes_refuse(struct lanes *lanes)
 
 enum error_code lanes_submit(struct lanes *lanes, struct lane_item *item)
 {
-    if (lanes_refuse(lanes))
+    if (lanes_refuse(lanes, 0))
         return ERR_OVERLOADED;
     item->next = NULL;
     item->queued_us = clock_monotonic_us();

@@ -50,10 +50,10 @@ struct lanes;
 enum error_code lanes_start(const struct lanes_options *options, struct lanes **lanes, struct error *error);
 /* Runs what was submitted, then joins the threads. NULL is nothing. */
 void lanes_stop(struct lanes *lanes);
-/* Whether an item would be refused now: the queue is full, or the first in it has waited for wait_max_ms.
- * Takes no lock, so that a crowd can be asked to come again before anything is spent on it; counts it as
- * refused. */
-bool lanes_refuse(struct lanes *lanes);
+/* Whether an item that has waited for so long already would be refused now: the queue is full, or its first
+ * one has waited for the rest of wait_max_ms. Takes no lock, so that a crowd can be asked to come again
+ * before anything is spent on it; counts it as refused. */
+bool lanes_refuse(struct lanes *lanes, int64_t waited_us);
 /* ERR_OVERLOADED: refused as above, or the lanes are being stopped; the item is still the caller's. */
 enum error_code lanes_submit(struct lanes *lanes, struct lane_item *item);
 size_t lanes_queued(struct lanes *lanes);

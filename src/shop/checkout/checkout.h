@@ -35,8 +35,8 @@ struct checkout_options {
 enum error_code checkout_engine_start(const struct checkout_options *options, struct error *error);
 /* Finishes what was submitted, then joins the lanes. */
 void checkout_engine_stop(void);
-/* Whether orders are refused at this moment, before anything is spent on one. Lock-free. */
-bool checkout_overloaded(void);
+/* Whether an order that came waited_us ago is refused, before anything is spent on it. Lock-free. */
+bool checkout_overloaded(int64_t waited_us);
 /* ERR_OVERLOADED: too many wait, or for too long; finish is not called. */
 enum error_code checkout_submit(struct checkout_command *command);
 

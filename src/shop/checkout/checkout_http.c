@@ -61,7 +61,7 @@ static enum error_code too_many_orders(struct request *req)
 enum error_code order_place_early(struct request *req, const struct str *path_params, struct str bearer)
 {
     (void)path_params, (void)bearer;
-    return checkout_overloaded() ? too_many_orders(req) : ERR_OK;
+    return checkout_overloaded(request_waited_us(req)) ? too_many_orders(req) : ERR_OK;
 }
 
 enum error_code order_place_handle(struct request *req, const struct api_order_place *in)
@@ -164,7 +164,7 @@ enum error_code sale_order_place_early(struct request *req, const struct str *pa
     uint8_t key[SALE_KEY_BYTES];
     sale_admission_key(claimed, req->idempotency_key, key);
     enum error_code code = sale_refused_at_once(sale_id, key, &req->error);
-    return !code && checkout_overloaded() ? too_many_orders(req) : code;
+    return !code && checkout_overloaded(request_waited_us(req)) ? too_many_orders(req) : code;
 }
 
 enum error_code sale_order_place_handle(struct request *req, const struct api_sale_order_place *in)

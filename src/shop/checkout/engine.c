@@ -125,9 +125,9 @@ static void run(int number, struct pg *db, struct arena *arena, struct lane_item
     free(commands);
 }
 
-bool checkout_overloaded(void)
+bool checkout_overloaded(int64_t waited_us)
 {
-    return engine.lanes && lanes_refuse(engine.lanes);
+    return engine.lanes && lanes_refuse(engine.lanes, waited_us);
 }
 
 enum error_code checkout_submit(struct checkout_command *command)

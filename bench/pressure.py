@@ -1,0 +1,45 @@
+"""Latency at half of the highest rate, and what is still done in time when twice that rate is offered: orders over HTTP."""
+import statistics
+
+from stand import SKUS, Row, median, row_of_runs, say
+
+OPEN_SHOPPERS = 8000  # connections for arrivals at a rate; no arrival waits for a shopper
+DEADLINE_MS = 1000
+LATENCY_AIM, GOODPUT_AIM = 10, 0.9
+
+
+def measure(stand):
+    rounds, seconds = (1, 2) if stand.quick else (3, 4)
+    runs = {name: [] for name in ('one', 'peak', 'half', 'double')}
+    for number in range(rounds):
+        stand.fresh_database()
+        server = stand.start('serve')
+        runs['one'].append(stand.load(server, shoppers=1, skus=SKUS, seconds=2))
+        closed = [stand.load(server, shoppers=shoppers, skus=SKUS, seconds=2) for shoppers in (256, 1024)]
+        peak = max(closed, key=lambda found: found['per_s'])
+        options = {'shoppers': OPEN_SHOPPERS, 'skus': SKUS, 'seconds': seconds, 'deadline-ms': DEADLINE_MS}
+        half = stand.load(server, **options, rate=int(peak['per_s'] / 2))
+        double = stand.load(server, refusals=True, **options, rate=int(peak['per_s'] * 2))
+        for name, found in (('peak', peak), ('half', half), ('double', double)):
+            runs[name].append(found)
+        say(f'  round {number + 1}: peak {peak["per_s"]:,.0f} orders/s; at half of it p99 {half["p99_ms"]:.1f} ms; at twice of it {double["good_per_s"]:,.0f} '
+            f'in time, {double["statuses"].get("503", 0):,} refused')
+        stand.stop(server)
+        stand.settle_and_verify()
+        stand.drop_database()
+    return runs
+
+
+def rows(runs):
+    slower = statistics.median(half['p99_ms'] / one['p50_ms'] for half, one in zip(runs['half'], runs['one']))
+    share = statistics.median(double['good_per_s'] / peak['per_s'] for double, peak in zip(runs['double'], runs['peak']))
+    refused = median([{'share': run['statuses'].get('503', 0) / max(1, sum(run['statuses'].values()))} for run in runs['double']], 'share')
+
+    def line(what, name, **more):
+        return row_of_runs(what, runs[name], server_us=median(runs[name], 'server_cpu_us'), load_us=median(runs[name], 'self_cpu_us'), **more)
+
+    return [line('unloaded: one shopper', 'one'), line('peak: the better of 256 and 1,024 shoppers', 'peak'),
+            line('arrivals at half of the peak', 'half', found=f'p99 is {slower:.1f} × the p50 of one shopper', aim=f'< {LATENCY_AIM} ×', met=slower < LATENCY_AIM),
+            line('arrivals at twice the peak', 'double', found=f'{refused:.0%} of the answers are refusals'),
+            Row(f'orders within {DEADLINE_MS} ms at twice the peak', per_s=median(runs['double'], 'good_per_s'), found=f'{share:.0%} of the peak',
+                aim=f'≥ {GOODPUT_AIM:.0%}', met=share >= GOODPUT_AIM)]
