@@ -77,6 +77,17 @@ test('FRD-1 the strictest limit is told', async () => {
   assert.match(third.headers['ratelimit-policy'], /^"write-address";/, 'hers is whole, the address\'s is not');
 });
 
+test('FRD-1 a private answer from the cache is limited and says so', async () => {
+  const [person] = await bots(1);
+  const left = [];
+  for (let i = 0; i < 3; i += 1) {
+    const { headers } = await servers()[0].call('loyalty_show', { token: person.token, headers: { 'X-Forwarded-For': newAddress() }, expect: 200 });
+    assert.match(headers['ratelimit-policy'], /^"read";q=\d+;w=10$/);
+    left.push(Number(/r=(\d+)/.exec(headers.ratelimit)[1]));
+  }
+  assert.ok(left[2] < left[0], `${left}`);
+});
+
 test('FRD-1 an IPv6 network of one customer is one address', async () => {
   await shared();
   const own = `2001:db8:${(last += 1).toString(16)}:1`;
