@@ -9,7 +9,7 @@
 #include "base/str.h"
 #include "http/api_decode.h"
 
-#define LIMITER_KEYS_MAX 2 /* of one request */
+#define LIMITER_KEYS_MAX 3 /* of one request: customer, address, account */
 #define LIMITER_WINDOW_S 10
 #define LIMITER_ACCOUNT_WINDOW_S 900
 

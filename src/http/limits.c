@@ -89,6 +89,8 @@ static struct account_hash account_hash(const struct http_exchange *x, bool with
     crypto_generichash(key.bytes, sizeof key.bytes, (const unsigned char *)secret, strlen(secret), NULL, 0);
     crypto_generichash_state state;
     crypto_generichash_init(&state, key.bytes, sizeof key.bytes, sizeof hash.bytes);
+    unsigned char which = with_address;
+    crypto_generichash_update(&state, &which, 1);
     for (size_t i = 0; i < name.len; i++) {
         char c = name.ptr[i];
         unsigned char lower = (unsigned char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);

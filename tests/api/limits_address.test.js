@@ -114,6 +114,16 @@ test('FRD-1 ACC guesses at one account from many addresses meet in one quota; it
   assert.strictEqual((await signIn(servers()[2], 'somebody.else@cathay.example', newAddress())).status, 401, 'other accounts are not touched');
 });
 
+test('FRD-1 who is signed in and signs in is bound by her quota, her address\'s and the account\'s', async () => {
+  await shared();
+  const person = await makePerson(env);
+  const again = (api, password) => api.call('session_sign_in', { body: { email: 'one.more@cathay.example', password }, token: person.token,
+    headers: { 'X-Forwarded-For': newAddress() }, expect: [200, 401, 429] });
+  const { refused, allowed } = await inTurn(3 * ATTEMPTS, (api) => again(api, 'not the password'));
+  assert.strictEqual(allowed, ATTEMPTS);
+  assert.match(refused[0].headers['ratelimit-policy'], /^"sign-in-account";/);
+});
+
 test('FRD-1 SEC an account that is not there is limited alike', async () => {
   await shared();
   const { refused, allowed } = await inTurn(3 * ATTEMPTS, (api) => signIn(api, 'never.was@cathay.example', newAddress()));
