@@ -31,10 +31,13 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define BUYERS_MAX 200000
 #define RATE_MAX 200000
 #define WAIT_MAX_US 170000000
+#define LOOK_US 100000
+#define TICK_US 1000    /* with --rate: one look a millisecond, so that the crowd itself takes little */
 #define REPEAT_US 50000 /* until a request without an answer is sent again, a connection tried again */
 
 struct buyer {
@@ -68,7 +71,7 @@ static struct histogram latencies;
 static FILE *orders;
 static uint64_t run_key;
 static volatile sig_atomic_t stopping;
-static int64_t arrived, asked, first_us, last_sale_us, statuses[600];
+static int64_t arrived, asked, first_us, first_cpu_us, last_sale_us, statuses[600];
 static int64_t bought, replayed, sold_out, limit, repeated, lost, other;
 
 static const char body[] =
@@ -314,27 +317,35 @@ static void run(void)
         getchar();
     }
     first_us = clock_monotonic_us();
+    first_cpu_us = process_cpu_us(getpid(), false);
     for (int64_t now_us = first_us; now_us - first_us < WAIT_MAX_US; now_us = clock_monotonic_us()) {
         int64_t until_us = ask_who_is_due(now_us);
         if (all_done())
             return;
         now_us = clock_monotonic_us();
-        int64_t wait_us = until_us <= now_us ? 0 : least(until_us - now_us, 100000);
+        int64_t wait_us = until_us <= now_us ? 0 : least(until_us - now_us, LOOK_US);
+        if (options.rate) {
+            usleep(TICK_US);
+            wait_us = 0;
+        }
         clients_turn(lost_connections.count > 0 ? least(wait_us, REPEAT_US) : wait_us);
     }
 }
 
-static void report(double took_s)
+static void report(void)
 {
-    printf(
-        "{\"asked\":%lld,\"seconds\":%.3f,\"per_s\":%.0f,\"bought\":%lld,\"replayed\":%lld,\"sold_out\":%lld,"
-        "\"limit\":%lld,\"last_sale_s\":%.3f,\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"repeated\":%lld,\"lost\":%lld,"
-        "\"other\":%lld}\n",
-        (long long)asked, took_s, (double)asked / took_s, (long long)bought, (long long)replayed,
-        (long long)sold_out, (long long)limit, last_sale_us ? (double)(last_sale_us - first_us) / 1e6 : 0.0,
-        (double)histogram_quantile_us(&latencies, 0.5) / 1e3,
-        (double)histogram_quantile_us(&latencies, 0.99) / 1e3, (long long)repeated, (long long)lost,
-        (long long)other);
+    double took_s = (double)(clock_monotonic_us() - first_us) / 1e6;
+    double cpu_us = (double)(process_cpu_us(getpid(), false) - first_cpu_us);
+    printf("{\"asked\":%lld,\"seconds\":%.3f,\"per_s\":%.0f,\"self_cpu_us\":%.2f,\"bought\":%lld,"
+           "\"replayed\":%lld,"
+           "\"sold_out\":%lld,\"limit\":%lld,\"last_sale_s\":%.3f,",
+           (long long)asked, took_s, (double)asked / took_s, cpu_us / (double)asked, (long long)bought,
+           (long long)replayed, (long long)sold_out, (long long)limit,
+           last_sale_us ? (double)(last_sale_us - first_us) / 1e6 : 0.0);
+    printf("\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"repeated\":%lld,\"lost\":%lld,\"other\":%lld}\n",
+           (double)histogram_quantile_us(&latencies, 0.5) / 1e3,
+           (double)histogram_quantile_us(&latencies, 0.99) / 1e3, (long long)repeated, (long long)lost,
+           (long long)other);
 }
 
 int main(int argc, char **argv)
@@ -351,7 +362,7 @@ int main(int argc, char **argv)
     struct pg *db = pg_new(config()->database_url, "bench", NULL);
     prepare(db, arena);
     run();
-    report((double)(clock_monotonic_us() - first_us) / 1e6);
+    report();
     if (orders)
         fclose(orders);
     token_service_stop();

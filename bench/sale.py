@@ -83,6 +83,7 @@ def rows(found):
         made.append(Row(name, **{column: median(runs, column) for column in ('per_s', 'p50_ms', 'p99_ms')}))
         slower = 1 - statistics.median(one[key]['per_s'] / one['alone']['per_s'] for one in others_)
         if key != 'alone':
-            made[-1].found = f'{slower:.0%} slower'
+            own = statistics.median(run['crowd']['self_cpu_us'] * run['crowd']['per_s'] / 1e6 for run in runs)
+            made[-1].found = f'{slower:.0%} slower; the client itself takes {own:.0%} of a core'
     made[-1].aim, made[-1].met = f'{SLOWER_AT_MOST:.0%} at most', slower <= SLOWER_AT_MOST
     return made

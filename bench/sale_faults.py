@@ -30,6 +30,7 @@ NEVER_PAYS = 3  # of ten buyers
 PAY_WITHIN_S = {'never-pay': 8, 'bots': 8}  # bots do not pay either
 MOST_S = 160
 BOTS = 32
+BOTS_AHEAD_S = 0.5  # of people; most of it their tokens are being signed
 SECRET = 'whsec_bench'
 SHORT = {'buyers': 5000, 'units': 200}
 
@@ -164,6 +165,8 @@ class Course:
         self.ended, self.began = False, time.monotonic()
         follower = threading.Thread(target=self.follow, daemon=True)
         follower.start()
+        if bots:
+            time.sleep(BOTS_AHEAD_S)
         begin(crowd)
         if not self.course():
             self.stand.is_wrong(f'{self.fault}: {self.paid()} of {self.units} units are sold and paid after {MOST_S} s')
