@@ -71,18 +71,7 @@ SELECT pg_temp.bench_id('movement', n), pg_temp.bench_id('variant', n), pg_temp.
        'for benchmarks'
 FROM generate_series(0, :variants - 1) n;
 
--- What listings read, as the catalogue's listing_refresh would write it.
-INSERT INTO listing (product_id, currency, vendor_id, category_path, brand, sort_name, search, facets, price_minor, in_stock, published_at, card)
-SELECT product_id, currency, vendor_id, category_path, brand, sort_name, search, facets, price_minor, in_stock, published_at, card
-FROM listing_source;
-
-INSERT INTO listing_place (list_id, currency, product_id, published_at, price_minor, sort_name, in_stock)
-SELECT list.id, l.currency, l.product_id, l.published_at, l.price_minor, l.sort_name, l.in_stock
-FROM listing l, unnest(listing_lists(l.category_path, l.vendor_id, l.brand)) list(id);
-
-INSERT INTO search_word (word)
-SELECT DISTINCT word FROM listing_source f, regexp_split_to_table(f.search_name, '[^[:alnum:]]+') word
-WHERE length(word) BETWEEN 3 AND 40;
+\ir listing.sql
 
 COMMIT;
 VACUUM (ANALYZE);

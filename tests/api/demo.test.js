@@ -2,7 +2,7 @@
 // The demo shop: what `cathay demo` loads, that it may be repeated, and that it is a shop in which people can buy.
 const { test, before, after } = require('node:test');
 const assert = require('node:assert');
-const { Environment } = require('../harness');
+const { Environment, poll } = require('../harness');
 
 let env;
 before(async () => { env = await Environment.start({ demo: true }); });
@@ -65,4 +65,17 @@ test('CAT-1 its pictures are whole drawings', async () => {
   const picture = await env.api.get(item.image.url);
   assert.strictEqual(picture.status, 200);
   assert.match(picture.text, /^<svg xmlns='http:\/\/www\.w3\.org\/2000\/svg'/);
+});
+
+test('CAT-3 the demo shop has facets: attributes, brands, vendors, categories and prices to choose by', async () => {
+  const facets = await poll(async () => {
+    const { body } = await env.api.call('product_list', { query: { facets: true, limit: 1 }, expect: 200 });
+    return body.facets.total >= 1000 && body.facets;
+  }, { what: 'counts taken in', timeoutMs: 30000 });
+  assert.strictEqual(facets.count_is_minimum, false);
+  assert.ok(facets.attributes.length >= 3 && facets.brands.values.length > 5 && facets.vendors.values.length === 20 && facets.categories.values.length > 2
+    && facets.prices.values.length > 3, JSON.stringify(facets).slice(0, 2000));
+  const [{ code, values: [{ value, count }] }] = facets.attributes;
+  const chosen = (await env.api.call('product_list', { query: { facets: true, limit: 1, attribute: [`${code}:${value}`] }, expect: 200 })).body.facets;
+  assert.ok(chosen.count_is_minimum ? chosen.total <= count : chosen.total === count, `${chosen.total} of ${count}`);
 });

@@ -13,7 +13,7 @@ function namedQuery(file, name) {
 
 /** Brings a product's listing up to what its rows say; `db` is a pool or a connection. */
 function relist(db, product) {
-  return db.query(namedQuery('src/shop/catalog/listing.sql', 'listing_refresh').replace(/(?<!:):product_ids/g, '$1::uuid[]'), [[product]]);
+  return db.query(namedQuery('src/shop/catalog/listing.sql', 'listing_refresh').replace(/(?<!:):product_ids/g, '$1::uuid[]'), [[product].flat()]);
 }
 
 /**

@@ -24,6 +24,7 @@ const BREAKS = {
   catalog_listing_is_what_products_say: `UPDATE listing SET price_minor = price_minor + 1`,
   catalog_copies_are_true: `UPDATE variant SET vendor_id = ${NOBODY} WHERE id = (SELECT id FROM variant LIMIT 1)`,
   catalog_published_is_complete: `UPDATE variant SET options = '{"other": "x"}' WHERE id = (SELECT id FROM variant LIMIT 1)`,
+  catalog_counts_are_true: `INSERT INTO listing_count (list_id, currency, key, facet, count) VALUES ('00000000-0000-0000-0000-000000000000', 'HKD', 0, 'total', 7) ON CONFLICT (list_id, currency, key) DO UPDATE SET count = listing_count.count + 1`,
   stock_on_hand_is_sum_of_movements: `UPDATE stock SET on_hand = on_hand + 1 WHERE variant_id = (SELECT variant_id FROM stock LIMIT 1)`,
   stock_reserved_is_sum_of_reservations: `UPDATE stock SET reserved = reserved + 1 WHERE variant_id = (SELECT variant_id FROM stock WHERE on_hand > reserved LIMIT 1)`,
   stock_reserved_within_on_hand: `ALTER TABLE stock DROP CONSTRAINT stock_reserved_within_on_hand; UPDATE stock SET reserved = on_hand + 1 WHERE variant_id = (SELECT variant_id FROM stock LIMIT 1)`,

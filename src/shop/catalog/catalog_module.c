@@ -2,10 +2,15 @@
 #include "shop/catalog/catalog_module.h"
 
 #include "catalog_sql.h"
+#include "facets_sql.h"
 #include "listing_sql.h"
+
+#include <stdio.h>
 
 /* Listings are compared for all products up to this many, and for a sample of about so many beyond. */
 #define LISTING_SAMPLE 5000
+/* Lists whose kept counts are counted anew, drawn by lot. */
+#define COUNTED_LISTS 50
 
 static const struct event_definition events[] = {
     {"product.created", NULL},          {"product.changed", "product"},
@@ -28,6 +33,12 @@ static const struct task_definition tasks[] = {
      .run = listing_vendor_task,
      .mode = TASK_TRANSACTION,
      .priority = TASK_LOW},
+    {.name = "listing_count", .run = listing_count_task, .mode = TASK_TRANSACTION, .priority = TASK_LOW},
+    {NULL},
+};
+
+static const struct schedule_definition schedules[] = {
+    {"listing_count", 5, "takes changes of listings into the kept counts of facets"},
     {NULL},
 };
 
@@ -97,6 +108,26 @@ static enum error_code check_published(struct pg *db, struct arena *arena, struc
     return code;
 }
 
+static enum error_code check_counts(struct pg *db, struct arena *arena, struct violations *violations)
+{
+    struct listing_check_plan_row plan;
+    bool found;
+    struct listing_count_check_rows rows = {0};
+    enum error_code code =
+        listing_check_plan(db, arena, (struct listing_check_plan_args){STR("on")}, &plan, &found);
+    if (!code)
+        code = listing_count_check(db, arena,
+                                   (struct listing_count_check_args){COUNTED_LISTS, VIOLATIONS_MAX}, &rows);
+    for (size_t i = 0; !code && i < rows.count; i++) {
+        char where[ID_TEXT_MAX];
+        snprintf(where, sizeof where, "%.*s", STR_ARG(rows.items[i].list));
+        violation_add(violations, where, "%.*s counts %lld under '%.*s' and holds %lld",
+                      STR_ARG(rows.items[i].currency), (long long)rows.items[i].kept,
+                      STR_ARG(rows.items[i].key_name), (long long)rows.items[i].counted);
+    }
+    return code;
+}
+
 static const struct invariant invariants[] = {
     {"catalog_listing_is_what_products_say", "Listings show what products, prices, stock and pictures say",
      check_listing},
@@ -104,8 +135,9 @@ static const struct invariant invariants[] = {
      check_copies},
     {"catalog_published_is_complete", "Products on sale have active variants with exactly their options",
      check_published},
+    {"catalog_counts_are_true", "Kept counts of facets are what the lists hold", check_counts},
     {NULL},
 };
 
 const struct module catalog_module = {
-    .name = "catalog", .events = events, .tasks = tasks, .invariants = invariants};
+    .name = "catalog", .events = events, .tasks = tasks, .schedules = schedules, .invariants = invariants};

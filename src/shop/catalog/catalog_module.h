@@ -10,5 +10,7 @@ extern const struct module catalog_module;
 task_fn listing_stock_task;
 /* On vendor.changed: the listing rows of all products of the vendor, in steps. */
 task_fn listing_vendor_task;
+/* Now and then: what has changed in listings reaches the kept counts of facets. */
+task_fn listing_count_task;
 
 #endif

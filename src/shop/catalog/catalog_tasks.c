@@ -1,6 +1,7 @@
 /* Background work of the catalog: listings follow stock and vendors. Prices and products are followed at
  * once, in the transaction that changes them. */
 #include "catalog_sql.h"
+#include "facets_sql.h"
 #include "listing_sql.h"
 #include "shop/catalog/catalog.h"
 #include "shop/catalog/catalog_change.h"
@@ -10,6 +11,9 @@
 
 /* Products of one step: a vendor with many is done in several tasks, each a short transaction. */
 #define VENDOR_BATCH 200
+/* Changes of counts taken in by one statement, and statements of one run; what is left waits for the next. */
+#define COUNT_BATCH 1000
+#define COUNT_BATCHES_MAX 20
 
 enum error_code catalog_listing_refresh(struct pg *db, const struct product_id *ids, size_t count)
 {
@@ -72,4 +76,15 @@ enum error_code listing_vendor_task(struct task_run *run)
         .payload = arena_printf(run->arena, "{\"after\":\"%s\"}", after),
     };
     return task_enqueue(run->db, &next);
+}
+
+enum error_code listing_count_task(struct task_run *run)
+{
+    enum error_code code = ERR_OK;
+    struct listing_count_fold_row row = {.taken = COUNT_BATCH};
+    bool found;
+    for (int i = 0; !code && row.taken == COUNT_BATCH && i < COUNT_BATCHES_MAX; i++)
+        code = listing_count_fold(run->db, run->arena, (struct listing_count_fold_args){COUNT_BATCH}, &row,
+                                  &found);
+    return code;
 }

@@ -1,164 +1,182 @@
--- Listings and search. A page of a list is read from an index of listing_place that has the list's order, and filtered by
--- what listing says; search begins with the words.
+-- Listings and search. A page of a list is read from an index of listing_place that has the list's order and, beside it, all
+-- that filters ask for; only the cards of the page are fetched. Where filters leave little, everything that has the keys is
+-- found first and sorted (listing_narrow); listing_plan says which of both costs less. Search begins with the words.
 --
+-- by_keys: that more is asked for than to stand in the list.
 -- Filters that were not asked for are NULL and fold away when PostgreSQL plans with the values at hand.
 
 -- Newest first.
--- name: listing_newest(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, price_least int8?, price_most int8?, facets text[]?, in_stock_only bool, typed text?, after_key timestamptz?, after_id product_id?, page_size int4) :one
+-- name: listing_newest(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, facets text[]?, by_keys bool, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key timestamptz?, after_id product_id?, page_size int4) :one
 -- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
 WITH page AS (
-    SELECT at.product_id, at.published_at, l.card, row_number() OVER (ORDER BY at.published_at DESC, at.product_id DESC) AS n
+    SELECT at.product_id, at.published_at, row_number() OVER (ORDER BY at.published_at DESC, at.product_id DESC) AS n
     FROM listing_place at
-    JOIN listing l ON l.product_id = at.product_id AND l.currency = at.currency
     WHERE at.list_id = listing_to_read(:category_id, :vendor_id, :brand) AND at.currency = :currency::char(3)
       AND (:price_least::bigint IS NULL OR at.price_minor >= :price_least)
       AND (:price_most::bigint IS NULL OR at.price_minor <= :price_most)
       AND (NOT :in_stock_only::boolean OR at.in_stock)
-      AND (:category_id::uuid IS NULL OR l.category_path @> ARRAY[:category_id::uuid])
-      AND (:vendor_id::uuid IS NULL OR l.vendor_id = :vendor_id)
-      AND (:brand::text IS NULL OR l.brand = :brand)
-      AND (:facets::text[] IS NULL OR l.facets @> :facets)
-      AND (:typed::text IS NULL OR l.search @@ search_query(:typed))
+      AND (NOT :by_keys::boolean OR at.keys @> (SELECT listing_keys(ARRAY[:category_id::uuid], :vendor_id, :brand, :facets)))
+      AND (:typed::text IS NULL OR EXISTS (
+          SELECT FROM listing l
+          WHERE l.product_id = at.product_id AND l.currency = at.currency AND l.search @@ (SELECT search_query(:typed))))
       AND (:after_key::timestamptz IS NULL OR (at.published_at, at.product_id) < (:after_key, :after_id))
     ORDER BY at.published_at DESC, at.product_id DESC
-    LIMIT :page_size + 1
-)
-SELECT coalesce((SELECT json_agg(page.card::json ORDER BY page.n) FROM page WHERE page.n <= :page_size), '[]') AS items,
-       (SELECT count(*) FROM page) > :page_size AS more,
-       (extract(epoch FROM last.published_at) * 1000000)::bigint AS last_number, NULL::text AS last_text, last.product_id AS last_id
-FROM (SELECT 1) always
-LEFT JOIN page last ON last.n = :page_size;
-
--- Cheapest first.
--- name: listing_price_up(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, price_least int8?, price_most int8?, facets text[]?, in_stock_only bool, typed text?, after_key int8?, after_id product_id?, page_size int4) :one
--- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
-WITH page AS (
-    SELECT at.product_id, at.price_minor, l.card, row_number() OVER (ORDER BY at.price_minor, at.product_id) AS n
-    FROM listing_place at
-    JOIN listing l ON l.product_id = at.product_id AND l.currency = at.currency
-    WHERE at.list_id = listing_to_read(:category_id, :vendor_id, :brand) AND at.currency = :currency::char(3)
-      AND (:price_least::bigint IS NULL OR at.price_minor >= :price_least)
-      AND (:price_most::bigint IS NULL OR at.price_minor <= :price_most)
-      AND (NOT :in_stock_only::boolean OR at.in_stock)
-      AND (:category_id::uuid IS NULL OR l.category_path @> ARRAY[:category_id::uuid])
-      AND (:vendor_id::uuid IS NULL OR l.vendor_id = :vendor_id)
-      AND (:brand::text IS NULL OR l.brand = :brand)
-      AND (:facets::text[] IS NULL OR l.facets @> :facets)
-      AND (:typed::text IS NULL OR l.search @@ search_query(:typed))
-      AND (:after_key::bigint IS NULL OR (at.price_minor, at.product_id) > (:after_key, :after_id))
-    ORDER BY at.price_minor, at.product_id
-    LIMIT :page_size + 1
-)
-SELECT coalesce((SELECT json_agg(page.card::json ORDER BY page.n) FROM page WHERE page.n <= :page_size), '[]') AS items,
-       (SELECT count(*) FROM page) > :page_size AS more,
-       last.price_minor AS last_number, NULL::text AS last_text, last.product_id AS last_id
-FROM (SELECT 1) always
-LEFT JOIN page last ON last.n = :page_size;
-
--- Dearest first.
--- name: listing_price_down(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, price_least int8?, price_most int8?, facets text[]?, in_stock_only bool, typed text?, after_key int8?, after_id product_id?, page_size int4) :one
--- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
-WITH page AS (
-    SELECT at.product_id, at.price_minor, l.card, row_number() OVER (ORDER BY at.price_minor DESC, at.product_id DESC) AS n
-    FROM listing_place at
-    JOIN listing l ON l.product_id = at.product_id AND l.currency = at.currency
-    WHERE at.list_id = listing_to_read(:category_id, :vendor_id, :brand) AND at.currency = :currency::char(3)
-      AND (:price_least::bigint IS NULL OR at.price_minor >= :price_least)
-      AND (:price_most::bigint IS NULL OR at.price_minor <= :price_most)
-      AND (NOT :in_stock_only::boolean OR at.in_stock)
-      AND (:category_id::uuid IS NULL OR l.category_path @> ARRAY[:category_id::uuid])
-      AND (:vendor_id::uuid IS NULL OR l.vendor_id = :vendor_id)
-      AND (:brand::text IS NULL OR l.brand = :brand)
-      AND (:facets::text[] IS NULL OR l.facets @> :facets)
-      AND (:typed::text IS NULL OR l.search @@ search_query(:typed))
-      AND (:after_key::bigint IS NULL OR (at.price_minor, at.product_id) < (:after_key, :after_id))
-    ORDER BY at.price_minor DESC, at.product_id DESC
-    LIMIT :page_size + 1
-)
-SELECT coalesce((SELECT json_agg(page.card::json ORDER BY page.n) FROM page WHERE page.n <= :page_size), '[]') AS items,
-       (SELECT count(*) FROM page) > :page_size AS more,
-       last.price_minor AS last_number, NULL::text AS last_text, last.product_id AS last_id
-FROM (SELECT 1) always
-LEFT JOIN page last ON last.n = :page_size;
-
--- By name.
--- name: listing_name(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, price_least int8?, price_most int8?, facets text[]?, in_stock_only bool, typed text?, after_key text?, after_id product_id?, page_size int4) :one
--- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
-WITH page AS (
-    SELECT at.product_id, at.sort_name, l.card, row_number() OVER (ORDER BY at.sort_name, at.product_id) AS n
-    FROM listing_place at
-    JOIN listing l ON l.product_id = at.product_id AND l.currency = at.currency
-    WHERE at.list_id = listing_to_read(:category_id, :vendor_id, :brand) AND at.currency = :currency::char(3)
-      AND (:price_least::bigint IS NULL OR at.price_minor >= :price_least)
-      AND (:price_most::bigint IS NULL OR at.price_minor <= :price_most)
-      AND (NOT :in_stock_only::boolean OR at.in_stock)
-      AND (:category_id::uuid IS NULL OR l.category_path @> ARRAY[:category_id::uuid])
-      AND (:vendor_id::uuid IS NULL OR l.vendor_id = :vendor_id)
-      AND (:brand::text IS NULL OR l.brand = :brand)
-      AND (:facets::text[] IS NULL OR l.facets @> :facets)
-      AND (:typed::text IS NULL OR l.search @@ search_query(:typed))
-      AND (:after_key::text IS NULL OR (at.sort_name, at.product_id) > (:after_key, :after_id))
-    ORDER BY at.sort_name, at.product_id
-    LIMIT :page_size + 1
-)
-SELECT coalesce((SELECT json_agg(page.card::json ORDER BY page.n) FROM page WHERE page.n <= :page_size), '[]') AS items,
-       (SELECT count(*) FROM page) > :page_size AS more,
-       NULL::bigint AS last_number, last.sort_name AS last_text, last.product_id AS last_id
-FROM (SELECT 1) always
-LEFT JOIN page last ON last.n = :page_size;
-
--- Best match first, among 1,000 that match: a word that stands in half of all products need not be ranked in all of them.
--- name: listing_relevant(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, price_least int8?, price_most int8?, facets text[]?, in_stock_only bool, typed text, after_key int8?, after_id product_id?, page_size int4) :one
--- returns: items json, more bool, last_number int8?, last_id product_id?
-WITH candidate AS (
-    SELECT l.product_id, (ts_rank(l.search, search_query(:typed)) * 1000000)::bigint AS score
-    FROM listing l
-    WHERE l.currency = :currency::char(3)
-      AND (:category_id::uuid IS NULL OR l.category_path @> ARRAY[:category_id::uuid])
-      AND (:vendor_id::uuid IS NULL OR l.vendor_id = :vendor_id)
-      AND (:brand::text IS NULL OR l.brand = :brand)
-      AND (:price_least::bigint IS NULL OR l.price_minor >= :price_least)
-      AND (:price_most::bigint IS NULL OR l.price_minor <= :price_most)
-      AND (:facets::text[] IS NULL OR l.facets @> :facets)
-      AND (NOT :in_stock_only::boolean OR l.in_stock)
-      AND l.search @@ search_query(:typed)
-    LIMIT 1000
-), page AS (
-    SELECT c.*, row_number() OVER (ORDER BY c.score DESC, c.product_id DESC) AS n
-    FROM candidate c
-    WHERE :after_key::bigint IS NULL OR (c.score, c.product_id) < (:after_key, :after_id)
-    ORDER BY c.score DESC, c.product_id DESC
     LIMIT :page_size + 1
 )
 SELECT coalesce((SELECT json_agg(l.card::json ORDER BY page.n)
                  FROM page JOIN listing l ON l.product_id = page.product_id AND l.currency = :currency::char(3)
                  WHERE page.n <= :page_size), '[]') AS items,
        (SELECT count(*) FROM page) > :page_size AS more,
-       last.score AS last_number, last.product_id AS last_id
+       (extract(epoch FROM last.published_at) * 1000000)::bigint AS last_number, NULL::text AS last_text, last.product_id AS last_id
 FROM (SELECT 1) always
 LEFT JOIN page last ON last.n = :page_size;
 
--- For words that were typed wrongly: the same with the words that were probably meant.
--- name: listing_similar(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, price_least int8?, price_most int8?, facets text[]?, in_stock_only bool, typed text, after_key int8?, after_id product_id?, page_size int4) :one
--- returns: items json, more bool, last_number int8?, last_id product_id?
-WITH candidate AS (
-    SELECT l.product_id, (ts_rank(l.search, (SELECT search_corrected(:typed))) * 1000000)::bigint AS score
-    FROM listing l
-    WHERE l.currency = :currency::char(3)
-      AND (:category_id::uuid IS NULL OR l.category_path @> ARRAY[:category_id::uuid])
-      AND (:vendor_id::uuid IS NULL OR l.vendor_id = :vendor_id)
-      AND (:brand::text IS NULL OR l.brand = :brand)
-      AND (:price_least::bigint IS NULL OR l.price_minor >= :price_least)
-      AND (:price_most::bigint IS NULL OR l.price_minor <= :price_most)
-      AND (:facets::text[] IS NULL OR l.facets @> :facets)
-      AND (NOT :in_stock_only::boolean OR l.in_stock)
-      AND l.search @@ (SELECT search_corrected(:typed))
-    LIMIT 1000
+-- Cheapest first.
+-- name: listing_price_up(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, facets text[]?, by_keys bool, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key int8?, after_id product_id?, page_size int4) :one
+-- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
+WITH page AS (
+    SELECT at.product_id, at.price_minor, row_number() OVER (ORDER BY at.price_minor, at.product_id) AS n
+    FROM listing_place at
+    WHERE at.list_id = listing_to_read(:category_id, :vendor_id, :brand) AND at.currency = :currency::char(3)
+      AND (:price_least::bigint IS NULL OR at.price_minor >= :price_least)
+      AND (:price_most::bigint IS NULL OR at.price_minor <= :price_most)
+      AND (NOT :in_stock_only::boolean OR at.in_stock)
+      AND (NOT :by_keys::boolean OR at.keys @> (SELECT listing_keys(ARRAY[:category_id::uuid], :vendor_id, :brand, :facets)))
+      AND (:typed::text IS NULL OR EXISTS (
+          SELECT FROM listing l
+          WHERE l.product_id = at.product_id AND l.currency = at.currency AND l.search @@ (SELECT search_query(:typed))))
+      AND (:after_key::bigint IS NULL OR (at.price_minor, at.product_id) > (:after_key, :after_id))
+    ORDER BY at.price_minor, at.product_id
+    LIMIT :page_size + 1
+)
+SELECT coalesce((SELECT json_agg(l.card::json ORDER BY page.n)
+                 FROM page JOIN listing l ON l.product_id = page.product_id AND l.currency = :currency::char(3)
+                 WHERE page.n <= :page_size), '[]') AS items,
+       (SELECT count(*) FROM page) > :page_size AS more,
+       last.price_minor AS last_number, NULL::text AS last_text, last.product_id AS last_id
+FROM (SELECT 1) always
+LEFT JOIN page last ON last.n = :page_size;
+
+-- Dearest first.
+-- name: listing_price_down(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, facets text[]?, by_keys bool, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key int8?, after_id product_id?, page_size int4) :one
+-- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
+WITH page AS (
+    SELECT at.product_id, at.price_minor, row_number() OVER (ORDER BY at.price_minor DESC, at.product_id DESC) AS n
+    FROM listing_place at
+    WHERE at.list_id = listing_to_read(:category_id, :vendor_id, :brand) AND at.currency = :currency::char(3)
+      AND (:price_least::bigint IS NULL OR at.price_minor >= :price_least)
+      AND (:price_most::bigint IS NULL OR at.price_minor <= :price_most)
+      AND (NOT :in_stock_only::boolean OR at.in_stock)
+      AND (NOT :by_keys::boolean OR at.keys @> (SELECT listing_keys(ARRAY[:category_id::uuid], :vendor_id, :brand, :facets)))
+      AND (:typed::text IS NULL OR EXISTS (
+          SELECT FROM listing l
+          WHERE l.product_id = at.product_id AND l.currency = at.currency AND l.search @@ (SELECT search_query(:typed))))
+      AND (:after_key::bigint IS NULL OR (at.price_minor, at.product_id) < (:after_key, :after_id))
+    ORDER BY at.price_minor DESC, at.product_id DESC
+    LIMIT :page_size + 1
+)
+SELECT coalesce((SELECT json_agg(l.card::json ORDER BY page.n)
+                 FROM page JOIN listing l ON l.product_id = page.product_id AND l.currency = :currency::char(3)
+                 WHERE page.n <= :page_size), '[]') AS items,
+       (SELECT count(*) FROM page) > :page_size AS more,
+       last.price_minor AS last_number, NULL::text AS last_text, last.product_id AS last_id
+FROM (SELECT 1) always
+LEFT JOIN page last ON last.n = :page_size;
+
+-- By name.
+-- name: listing_name(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, facets text[]?, by_keys bool, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key text?, after_id product_id?, page_size int4) :one
+-- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
+WITH page AS (
+    SELECT at.product_id, at.sort_name, row_number() OVER (ORDER BY at.sort_name, at.product_id) AS n
+    FROM listing_place at
+    WHERE at.list_id = listing_to_read(:category_id, :vendor_id, :brand) AND at.currency = :currency::char(3)
+      AND (:price_least::bigint IS NULL OR at.price_minor >= :price_least)
+      AND (:price_most::bigint IS NULL OR at.price_minor <= :price_most)
+      AND (NOT :in_stock_only::boolean OR at.in_stock)
+      AND (NOT :by_keys::boolean OR at.keys @> (SELECT listing_keys(ARRAY[:category_id::uuid], :vendor_id, :brand, :facets)))
+      AND (:typed::text IS NULL OR EXISTS (
+          SELECT FROM listing l
+          WHERE l.product_id = at.product_id AND l.currency = at.currency AND l.search @@ (SELECT search_query(:typed))))
+      AND (:after_key::text IS NULL OR (at.sort_name, at.product_id) > (:after_key, :after_id))
+    ORDER BY at.sort_name, at.product_id
+    LIMIT :page_size + 1
+)
+SELECT coalesce((SELECT json_agg(l.card::json ORDER BY page.n)
+                 FROM page JOIN listing l ON l.product_id = page.product_id AND l.currency = :currency::char(3)
+                 WHERE page.n <= :page_size), '[]') AS items,
+       (SELECT count(*) FROM page) > :page_size AS more,
+       NULL::bigint AS last_number, last.sort_name AS last_text, last.product_id AS last_id
+FROM (SELECT 1) always
+LEFT JOIN page last ON last.n = :page_size;
+
+-- Whether few enough products have all that was asked for that finding and sorting them costs less than walking a list until a page is
+-- full. By the kept counts, as if keys were independent of each other, in microseconds of one machine: 0.4 for each place walked,
+-- 0.05 for each entry of the rarest key and 1.5 for each product found. A wrong guess costs time only.
+-- name: listing_plan(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, facets text[]?, page_size int4) :one
+-- returns: narrow bool
+WITH list AS (
+    SELECT coalesce(:category_id::uuid, '00000000-0000-0000-0000-000000000000') AS id
+), whole AS (
+    SELECT greatest(max(c.count), 1)::float8 AS count
+    FROM list JOIN listing_count c ON c.list_id = list.id AND c.currency = :currency::char(3) AND c.key = 0
+), each AS (
+    SELECT coalesce(c.count, 0)::float8 AS count
+    FROM list CROSS JOIN unnest(listing_keys(NULL, :vendor_id, :brand, :facets)) asked(key)
+    LEFT JOIN listing_count c ON c.list_id = list.id AND c.currency = :currency::char(3) AND c.key = asked.key
+), joint AS (
+    SELECT min(each.count) AS rarest, whole.count * exp(sum(ln(greatest(each.count, 0.001) / whole.count))) AS found, whole.count AS whole
+    FROM each, whole GROUP BY whole.count
+)
+SELECT 0.05 * rarest + 1.5 * least(found, rarest) < 0.4 * least(whole, whole * (:page_size + 1) / greatest(found, 0.001)) AS narrow
+FROM joint;
+
+-- All that have what was asked for, sorted: n newest, u cheapest, d dearest, a by name.
+-- name: listing_narrow(sort text, currency text, category_id category_id?, vendor_id vendor_id?, brand text?, facets text[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_number int8?, after_text text?, after_id product_id?, page_size int4) :one
+-- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
+WITH found AS MATERIALIZED (
+    SELECT at.product_id, at.sort_name,
+           CASE :sort WHEN 'n' THEN -(extract(epoch FROM at.published_at) * 1000000)::bigint WHEN 'u' THEN at.price_minor
+                      WHEN 'd' THEN -at.price_minor END AS number
+    FROM listing_place at
+    WHERE at.list_id = '00000000-0000-0000-0000-000000000000' AND at.keys @> (SELECT listing_keys(ARRAY[:category_id::uuid], :vendor_id, :brand, :facets))
+      AND at.currency = :currency::char(3)
+      AND (:price_least::bigint IS NULL OR at.price_minor >= :price_least)
+      AND (:price_most::bigint IS NULL OR at.price_minor <= :price_most)
+      AND (NOT :in_stock_only::boolean OR at.in_stock)
+      AND (:typed::text IS NULL OR EXISTS (
+          SELECT FROM listing l
+          WHERE l.product_id = at.product_id AND l.currency = at.currency AND l.search @@ (SELECT search_query(:typed))))
 ), page AS (
-    SELECT c.*, row_number() OVER (ORDER BY c.score DESC, c.product_id DESC) AS n
-    FROM candidate c
-    WHERE :after_key::bigint IS NULL OR (c.score, c.product_id) < (:after_key, :after_id)
-    ORDER BY c.score DESC, c.product_id DESC
+    SELECT f.product_id, f.number, f.sort_name,
+           row_number() OVER (ORDER BY f.number, CASE :sort WHEN 'a' THEN f.sort_name END, CASE WHEN :sort IN ('n', 'd') THEN f.product_id END DESC,
+                                       f.product_id) AS n
+    FROM found f
+    WHERE :after_id::uuid IS NULL
+       OR CASE :sort WHEN 'a' THEN (f.sort_name, f.product_id) > (:after_text::text, :after_id)
+                     WHEN 'u' THEN (f.number, f.product_id) > (:after_number::bigint, :after_id)
+                     ELSE f.number > -:after_number::bigint OR (f.number = -:after_number::bigint AND f.product_id < :after_id) END
+    ORDER BY n
+    LIMIT :page_size + 1
+)
+SELECT coalesce((SELECT json_agg(l.card::json ORDER BY page.n)
+                 FROM page JOIN listing l ON l.product_id = page.product_id AND l.currency = :currency::char(3)
+                 WHERE page.n <= :page_size), '[]') AS items,
+       (SELECT count(*) FROM page) > :page_size AS more,
+       CASE WHEN :sort = 'u' THEN last.number ELSE -last.number END AS last_number,
+       CASE :sort WHEN 'a' THEN last.sort_name END AS last_text, last.product_id AS last_id
+FROM (SELECT 1) always
+LEFT JOIN page last ON last.n = :page_size;
+
+-- Best match first, among 250 that match: a word that stands in a third of all products need not be ranked in all of them.
+-- corrected: by the words that were probably meant.
+-- name: listing_relevant(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, facets text[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text, corrected bool, after_key int8?, after_id product_id?, page_size int4) :one
+-- returns: items json, more bool, last_number int8?, last_id product_id?
+WITH page AS (
+    SELECT h.product_id, h.score, row_number() OVER (ORDER BY h.score DESC, h.product_id DESC) AS n
+    FROM listing_hits(CASE WHEN :corrected::boolean THEN search_corrected(:typed) ELSE search_query(:typed) END, :currency,
+                      listing_keys(ARRAY[:category_id::uuid], :vendor_id, :brand, :facets), :price_least, :price_most, :in_stock_only) h
+    WHERE :after_key::bigint IS NULL OR (h.score, h.product_id) < (:after_key, :after_id)
+    ORDER BY h.score DESC, h.product_id DESC
     LIMIT :page_size + 1
 )
 SELECT coalesce((SELECT json_agg(l.card::json ORDER BY page.n)
@@ -175,10 +193,31 @@ LEFT JOIN page last ON last.n = :page_size;
 -- another transaction is about to change.
 -- name: listing_refresh(product_ids product_id[]) :exec
 WITH fresh AS MATERIALIZED (
-    SELECT * FROM listing_source f WHERE f.product_id = ANY(:product_ids)
+    SELECT f.*, listing_keys(f.category_path, f.vendor_id, f.brand, f.facets) AS keys
+    FROM listing_source f WHERE f.product_id = ANY(:product_ids)
 ), place AS MATERIALIZED (
-    SELECT list.id AS list_id, f.currency, f.product_id, f.published_at, f.price_minor, f.sort_name, f.in_stock
+    SELECT list.id AS list_id, f.currency, f.product_id, f.published_at, f.price_minor, f.sort_name, f.in_stock, f.keys
     FROM fresh f, unnest(listing_lists(f.category_path, f.vendor_id, f.brand)) list(id)
+), key_names AS (
+    INSERT INTO listing_key_name
+    SELECT DISTINCT listing_key(name), listing_facet_of(name), listing_value_of(name)
+    FROM fresh f, unnest(listing_names(f.category_path, f.vendor_id, f.brand, f.facets)) name
+    ORDER BY 1
+    ON CONFLICT DO NOTHING
+), counted AS (
+    SELECT list_id, c.currency, c.product_id, key, sum(c.by) AS by
+    FROM (SELECT f.currency, f.product_id, f.category_path, f.keys, f.price_minor, f.in_stock, 1 AS by FROM fresh f
+          UNION ALL
+          SELECT l.currency, l.product_id, l.category_path, l.keys, l.price_minor, l.in_stock, -1 FROM listing l
+          WHERE l.product_id = ANY(:product_ids)) c,
+         unnest(listing_counted_lists(c.category_path)) list_id, unnest(listing_counted(c.keys, c.price_minor, c.in_stock)) key
+    WHERE key IS NOT NULL
+    GROUP BY 1, 2, 3, 4
+    HAVING sum(c.by) <> 0
+), count_changes AS (
+    INSERT INTO listing_count_change (list_id, currency, gained, lost)
+    SELECT list_id, currency, array_agg(key) FILTER (WHERE by > 0), array_agg(key) FILTER (WHERE by < 0)
+    FROM counted GROUP BY list_id, currency
 ), gone AS (
     DELETE FROM listing l
     WHERE l.product_id = ANY(:product_ids)
@@ -206,13 +245,14 @@ WITH fresh AS MATERIALIZED (
     WHERE (l.card, l.search, l.facets, l.category_path, l.published_at, l.in_stock, l.sort_name, l.price_minor, l.vendor_id, l.brand)
         IS DISTINCT FROM (excluded.card, excluded.search, excluded.facets, excluded.category_path, excluded.published_at, excluded.in_stock, excluded.sort_name, excluded.price_minor, excluded.vendor_id, excluded.brand)
 )
-INSERT INTO listing_place AS at (list_id, currency, product_id, published_at, price_minor, sort_name, in_stock)
-SELECT p.list_id, p.currency, p.product_id, p.published_at, p.price_minor, p.sort_name, p.in_stock
+INSERT INTO listing_place AS at (list_id, currency, product_id, published_at, price_minor, sort_name, in_stock, keys)
+SELECT p.list_id, p.currency, p.product_id, p.published_at, p.price_minor, p.sort_name, p.in_stock, p.keys
 FROM place p
 ON CONFLICT (product_id, currency, list_id) DO UPDATE
-SET published_at = excluded.published_at, price_minor = excluded.price_minor, sort_name = excluded.sort_name, in_stock = excluded.in_stock
-WHERE (at.published_at, at.price_minor, at.sort_name, at.in_stock)
-    IS DISTINCT FROM (excluded.published_at, excluded.price_minor, excluded.sort_name, excluded.in_stock);
+SET published_at = excluded.published_at, price_minor = excluded.price_minor, sort_name = excluded.sort_name, in_stock = excluded.in_stock,
+    keys = excluded.keys
+WHERE (at.published_at, at.price_minor, at.sort_name, at.in_stock, at.keys)
+    IS DISTINCT FROM (excluded.published_at, excluded.price_minor, excluded.sort_name, excluded.in_stock, excluded.keys);
 
 -- Locks products in the order of their ids.
 -- name: product_lock_batch(product_ids product_id[]) :many
@@ -270,7 +310,8 @@ FROM stands at
 FULL JOIN should_stand l
     ON l.product_id = at.product_id AND l.currency = at.currency AND l.list_id = at.list_id
 WHERE at.product_id IS NULL OR l.product_id IS NULL
-   OR (at.published_at, at.price_minor, at.sort_name, at.in_stock) IS DISTINCT FROM (l.published_at, l.price_minor, l.sort_name, l.in_stock)
+   OR (at.published_at, at.price_minor, at.sort_name, at.in_stock, at.keys)
+      IS DISTINCT FROM (l.published_at, l.price_minor, l.sort_name, l.in_stock, l.keys)
 LIMIT :most;
 
 -- name: listing_check_orphans(most int4) :many

@@ -1,5 +1,6 @@
 /* Browsing and search. */
 #include "api.h"
+#include "facets_sql.h"
 #include "http/cursor.h"
 #include "listing_sql.h"
 #include "shop/catalog/catalog.h"
@@ -42,7 +43,8 @@ static bool position_fits(const struct listing_position *position, enum order or
            !memchr(position->text, 0, position->text_length);
 }
 
-static enum error_code respond_listing(struct request *req, enum order order, const struct page *page)
+static enum error_code respond_listing(struct request *req, enum order order, const struct page *page,
+                                       struct str facets)
 {
     struct listing_position last = {.order = (char)order, .number = page->number.value, .id = page->id.value};
     last.text_length = (uint8_t)page->text.len;
@@ -50,7 +52,24 @@ static enum error_code respond_listing(struct request *req, enum order order, co
         memcpy(last.text, page->text.ptr, page->text.len);
     last.sum = sum_of(&last);
     request_cache_tag(req, STR("product"), (struct uuid){{0}});
-    return catalog_respond_page(req, page->items, page->more, &last, sizeof last);
+    if (!facets.ptr)
+        return catalog_respond_page(req, page->items, page->more, &last, sizeof last);
+    struct buf body = buf_new(BUF_DEFAULT_MAX);
+    BUF_LITERAL(&body, "{\"items\":");
+    buf_append(&body, page->items);
+    BUF_LITERAL(&body, ",\"next_cursor\":");
+    buf_json_str(&body, page->more ? cursor_encode(req->arena, &last, sizeof last) : STR_NONE);
+    BUF_LITERAL(&body, ",\"facets\":");
+    buf_append(&body, facets);
+    buf_char(&body, '}');
+    return respond_buf(req, 200, &body);
+}
+
+/* Whether more is asked for than to stand in one list. */
+static bool is_by_keys(const struct api_product_list *in)
+{
+    return in->has_category_id + in->has_vendor_id + in->has_brand > 1 ||
+           (in->has_attribute && in->attribute.count);
 }
 
 /* The arguments that all listing queries share, under the same names. */
@@ -77,6 +96,7 @@ static enum error_code respond_listing(struct request *req, enum order order, co
                                        struct page *page)                                                    \
     {                                                                                                        \
         LISTING_ARGS(query);                                                                                 \
+        args.by_keys = is_by_keys(in);                                                                       \
         args.after_key = (struct opt_int64){from != NULL, from ? from->number : 0};                          \
         LISTING_RUN(query);                                                                                  \
         if (!code)                                                                                           \
@@ -86,14 +106,26 @@ static enum error_code respond_listing(struct request *req, enum order order, co
 NUMBER_QUERY(listing_newest)
 NUMBER_QUERY(listing_price_up)
 NUMBER_QUERY(listing_price_down)
-NUMBER_QUERY(listing_relevant)
-NUMBER_QUERY(listing_similar)
+
+static enum error_code run_search(bool corrected, struct request *req, const struct api_product_list *in,
+                                  struct str_array facets, const struct listing_position *from,
+                                  struct page *page)
+{
+    LISTING_ARGS(listing_relevant);
+    args.after_key = (struct opt_int64){from != NULL, from ? from->number : 0};
+    args.corrected = corrected;
+    LISTING_RUN(listing_relevant);
+    if (!code)
+        *page = (struct page){row.items, row.more, row.last_number, STR_NONE, row.last_id};
+    return code;
+}
 
 static enum error_code run_listing_name(struct request *req, const struct api_product_list *in,
                                         struct str_array facets, const struct listing_position *from,
                                         struct page *page)
 {
     LISTING_ARGS(listing_name);
+    args.by_keys = is_by_keys(in);
     args.after_key = from ? (struct str){from->text, from->text_length} : STR_NONE;
     LISTING_RUN(listing_name);
     if (!code)
@@ -101,9 +133,57 @@ static enum error_code run_listing_name(struct request *req, const struct api_pr
     return code;
 }
 
+/* Where filters leave little: all that they leave, sorted. `ran` tells whether that was so. */
+static enum error_code run_narrow(enum order order, struct request *req, const struct api_product_list *in,
+                                  struct str_array facets, const struct listing_position *from,
+                                  struct page *page, bool *ran)
+{
+    *ran = false;
+    if (!is_by_keys(in) || in->has_q)
+        return ERR_OK;
+    struct str currency = str_from(api_currency_names[in->currency - 1]);
+    struct opt_category_id category = {in->has_category_id, in->category_id};
+    struct opt_vendor_id vendor = {in->has_vendor_id, in->vendor_id};
+    struct str brand = in->has_brand ? in->brand : STR_NONE;
+    struct listing_plan_row plan;
+    bool found;
+    enum error_code code = listing_plan(
+        req->db, req->arena,
+        (struct listing_plan_args){currency, category, vendor, brand, facets, (int32_t)in->limit}, &plan,
+        &found);
+    if (code || !found || !plan.narrow)
+        return code;
+    char sort = (char)order;
+    struct listing_narrow_args args = {
+        .sort = {&sort, 1},
+        .currency = currency,
+        .category_id = category,
+        .vendor_id = vendor,
+        .brand = brand,
+        .facets = facets,
+        .price_least = {in->has_price_min, in->price_min},
+        .price_most = {in->has_price_max, in->price_max},
+        .in_stock_only = in->in_stock,
+        .after_number = {from != NULL, from ? from->number : 0},
+        .after_text = from ? (struct str){from->text, from->text_length} : STR_NONE,
+        .after_id = {from != NULL, from ? from->id : (struct product_id){{{0}}}},
+        .page_size = (int32_t)in->limit,
+    };
+    struct listing_narrow_row row;
+    code = listing_narrow(req->db, req->arena, args, &row, &found);
+    if (!code)
+        *page = (struct page){row.items, row.more, row.last_number, row.last_text, row.last_id};
+    *ran = true;
+    return code;
+}
+
 static enum error_code run(enum order order, struct request *req, const struct api_product_list *in,
                            struct str_array facets, const struct listing_position *from, struct page *page)
 {
+    bool ran;
+    enum error_code code = run_narrow(order, req, in, facets, from, page, &ran);
+    if (code || ran)
+        return code;
     switch (order) {
     case NEWEST:
         return run_listing_newest(req, in, facets, from, page);
@@ -114,11 +194,54 @@ static enum error_code run(enum order order, struct request *req, const struct a
     case NAME:
         return run_listing_name(req, in, facets, from, page);
     case RELEVANT:
-        return run_listing_relevant(req, in, facets, from, page);
+        return run_search(false, req, in, facets, from, page);
     case SIMILAR:
-        return run_listing_similar(req, in, facets, from, page);
+        return run_search(true, req, in, facets, from, page);
     }
     return ERR_INTERNAL;
+}
+
+static enum error_code facets_of(enum order order, struct request *req, const struct api_product_list *in,
+                                 struct str_array facets, struct str *body)
+{
+    *body = STR_NONE;
+    if (!in->facets)
+        return ERR_OK;
+    struct listing_facets_args args = {
+        .currency = str_from(api_currency_names[in->currency - 1]),
+        .category_id = {in->has_category_id, in->category_id},
+        .vendor_id = {in->has_vendor_id, in->vendor_id},
+        .brand = in->has_brand ? in->brand : STR_NONE,
+        .facets = facets,
+        .price_least = {in->has_price_min, in->price_min},
+        .price_most = {in->has_price_max, in->price_max},
+        .in_stock_only = in->in_stock,
+        .typed = in->has_q ? in->q : STR_NONE,
+        .corrected = order == SIMILAR,
+    };
+    struct pg *db = req->db;
+    enum error_code code = pg_pipeline_begin(db);
+    if (code)
+        return code;
+    pg_command_queue(db, "BEGIN READ ONLY");
+    /* To plan it takes longer than to run it. */
+    pg_command_queue(db, "SET LOCAL plan_cache_mode = force_generic_plan");
+    listing_facets_queue(db, args);
+    pg_command_queue(db, "COMMIT");
+    code = pg_pipeline_sync(db);
+    struct listing_facets_row row;
+    bool found = false;
+    enum error_code codes[5];
+    codes[0] = pg_command_fetch(db);
+    codes[1] = pg_command_fetch(db);
+    codes[2] = listing_facets_fetch(db, req->arena, &row, &found);
+    codes[3] = pg_command_fetch(db);
+    codes[4] = pg_pipeline_end(db);
+    for (size_t i = 0; !code && i < sizeof codes / sizeof *codes; i++)
+        code = codes[i];
+    if (!code)
+        *body = row.body;
+    return code;
 }
 
 static enum order order_of(const struct api_product_list *in)
@@ -161,5 +284,8 @@ enum error_code product_list_handle(struct request *req, const struct api_produc
         order = SIMILAR; /* nothing has these words: perhaps they were typed wrongly */
         code = run(order, req, in, facets, from, &page);
     }
-    return code ? code : respond_listing(req, order, &page);
+    struct str counts;
+    if (!code)
+        code = facets_of(order, req, in, facets, &counts);
+    return code ? code : respond_listing(req, order, &page, counts);
 }

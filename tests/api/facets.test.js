@@ -1,0 +1,186 @@
+'use strict';
+// CAT-3: facets with counts, beside the listings that they are of. The counts are compared with those of a model.
+const { test, before, after } = require('node:test');
+const assert = require('node:assert');
+const { Environment, makePerson, poll, wireId } = require('../harness');
+const { relist } = require('../harness/goods');
+const { makeCategory, makeLocation, makeProduct } = require('../harness/shelf');
+
+let env, manager, vendors, tops, leaves;
+const shelf = []; // what the model knows of each product
+const BANDS = [0, 1000, 2000, 5000, 10000, 20000, 50000, 100000];
+
+before(async () => {
+  env = await Environment.start({ settings: { cache_entries: 0 } });
+  manager = await makePerson(env, 'manager');
+  vendors = [await makePerson(env, 'vendor'), await makePerson(env, 'vendor')];
+  for (const [code, label] of [['grain', 'Grain'], ['shape', 'Shape']]) await manager.api.call('attribute_put', { path: { code }, body: { label, type: 'text' }, expect: 200 });
+  tops = [await makeCategory(manager, { name: 'Top A' }), await makeCategory(manager, { name: 'Top B' })];
+  leaves = [];
+  for (const top of tops) for (const name of ['Leaf 1', 'Leaf 2']) leaves.push({ id: await makeCategory(manager, { name, parent_id: top }), top });
+  const places = await Promise.all(vendors.map((vendor) => makeLocation(vendor)));
+  for (let n = 0; n < 36; n += 1) {
+    const who = n % 5 < 3 ? 0 : 1;
+    const leaf = leaves[(n * 7) % 4];
+    const made = { leaf: leaf.id, top: leaf.top, who, brand: ['Aubade', 'Botan', undefined][n % 3], price: [900, 1500, 4999, 5000, 12000, 70000][n % 6],
+      attributes: { grain: ['oak', 'ash', 'elm: red'][(n >> 1) % 3], ...(n % 4 ? { shape: ['round', 'square'][n % 2] } : {}) },
+      colours: n % 2 ? ['red', 'blue'].slice(0, 1 + (n % 3 > 0)) : undefined, stock: n % 7 ? 5 : 0 };
+    const { id } = await makeProduct(vendors[who], leaf.id, { name: `Plank ${n}`, brand: made.brand, prices: { HKD: made.price }, attributes: made.attributes,
+      colours: made.colours, stock: made.stock, location: places[who] });
+    shelf.push({ ...made, id });
+  }
+  await poll(async () => (await env.query('SELECT count(*)::int AS n FROM listing WHERE in_stock'))[0].n === shelf.filter(({ stock }) => stock).length, { what: 'stock in listings' });
+  await fold();
+});
+after(async () => { await env?.stop(); });
+
+async function fold() {
+  assert.strictEqual((await env.run('tasks', 'run', 'listing_count')).code, 0);
+  await poll(async () => (await env.query('SELECT FROM listing_count_change LIMIT 1')).length === 0, { what: 'counts taken in' });
+}
+const wireOf = (who) => wireId('ven', vendors[who].vendorId);
+const ask = async (query) => (await env.api.call('product_list', { query: { facets: true, ...query }, expect: 200 })).body;
+
+const has = (one, code, value) => (code === 'colour' ? (one.colours ?? []).includes(value) : one.attributes[code] === value);
+
+/** Whether a product passes all filters but those of one facet. */
+function fits(one, query, but) {
+  const chosen = (query.attribute ?? []).map((text) => [text.slice(0, text.indexOf(':')), text.slice(text.indexOf(':') + 1)]);
+  return (!query.category_id || [one.leaf, one.top].includes(query.category_id))
+    && (but === 'vendor' || !query.vendor_id || query.vendor_id === wireOf(one.who))
+    && (but === 'brand' || !query.brand || one.brand === query.brand)
+    && (but === 'price' || ((query.price_min ?? 0) <= one.price && one.price <= (query.price_max ?? Infinity)))
+    && (but === 'stock' || !query.in_stock || one.stock > 0)
+    && chosen.every(([code, value]) => but === `=${code}` || has(one, code, value));
+}
+
+function tally(query, facet, valuesOf) {
+  const counts = {};
+  for (const one of shelf) if (fits(one, query, facet)) for (const value of valuesOf(one)) counts[value] = (counts[value] ?? 0) + 1;
+  return counts;
+}
+
+function model(query) {
+  const attributes = {};
+  for (const code of ['colour', 'grain', 'shape']) {
+    const counts = tally(query, `=${code}`, (one) => (code === 'colour' ? one.colours ?? [] : [one.attributes[code]].filter(Boolean)));
+    if (Object.keys(counts).length) attributes[code] = counts;
+  }
+  const below = (one) => (!query.category_id ? [one.top] : tops.includes(query.category_id) ? [one.leaf] : []);
+  return { total: shelf.filter((one) => fits(one, query)).length, attributes, brands: tally(query, 'brand', ({ brand }) => (brand ? [brand] : [])),
+    vendors: tally(query, 'vendor', ({ who }) => [wireOf(who)]), categories: tally(query, 'category', below),
+    prices: tally(query, 'price', ({ price }) => [BANDS.findLast((from) => from <= price)]), stock: tally(query, 'stock', ({ stock }) => (stock ? [1] : []))[1] ?? 0 };
+}
+
+function told({ facets }) {
+  const flat = (values, name) => Object.fromEntries(values.map((value) => [value[name], value.count]));
+  return { total: facets.total, attributes: Object.fromEntries(facets.attributes.map(({ code, values }) => [code, flat(values, 'value')])),
+    brands: flat(facets.brands.values, 'brand'), vendors: flat(facets.vendors.values, 'id'), categories: flat(facets.categories.values, 'id'),
+    prices: flat(facets.prices.values, 'from_minor'), stock: facets.in_stock.count };
+}
+
+test('CAT-3 facets count what each further choice leaves, for all filters and their combinations', async () => {
+  const choices = { category_id: [undefined, tops[0], leaves[3].id], vendor_id: [undefined, undefined, wireOf(1)], brand: [undefined, undefined, 'Botan'],
+    attribute: [undefined, ['grain:oak'], ['grain:elm: red', 'shape:round'], ['colour:red'], ['colour:red', 'colour:blue']],
+    price: [{}, {}, { price_min: 1000, price_max: 5000 }, { price_max: 4999 }], in_stock: [undefined, undefined, true] };
+  let state = 7;
+  const draw = (list) => list[(state = (state * 48271) % 2147483647) % list.length];
+  const seen = new Set();
+  for (let i = 0; i < 90; i += 1) {
+    const { price, ...rest } = Object.fromEntries(Object.entries(choices).map(([name, list]) => [name, i === 0 ? list[0] : draw(list)]));
+    const query = Object.fromEntries(Object.entries({ ...rest, ...price }).filter(([, value]) => value !== undefined));
+    const key = JSON.stringify(query);
+    if (seen.has(key)) continue;
+    seen.add(key);
+    const page = await ask({ ...query, limit: 100 });
+    assert.deepStrictEqual(told(page), model(query), key);
+    assert.strictEqual(page.facets.total, page.items.length, key);
+    assert.strictEqual(page.facets.count_is_minimum, false);
+  }
+  assert.ok(seen.size > 40);
+});
+
+test('CAT-3 facets of a search, and of words that were typed wrongly', async () => {
+  const all = await ask({ q: 'plank' });
+  assert.deepStrictEqual(told(all), model({}));
+  const chosen = { attribute: ['grain:ash'], brand: 'Aubade' };
+  assert.deepStrictEqual(told(await ask({ q: 'plank', ...chosen })), model(chosen));
+  assert.deepStrictEqual(told(await ask({ q: 'plankk' })), model({}));
+  const none = await ask({ q: 'zeppelin' });
+  assert.strictEqual(none.facets.total, 0);
+  assert.deepStrictEqual(none.facets.attributes, []);
+});
+
+test('CAT-3 labels, names and bands go with the counts; without asking there are none', async () => {
+  const { facets } = await ask({ category_id: tops[0] });
+  assert.deepStrictEqual(facets.attributes.map(({ code, label }) => [code, label]).filter(([code]) => code !== 'colour'), [['grain', 'Grain'], ['shape', 'Shape']]);
+  assert.deepStrictEqual(facets.categories.values.map(({ name }) => name).sort(), ['Leaf 1', 'Leaf 2']);
+  assert.deepStrictEqual(facets.prices.values.map(({ from_minor, to_minor }) => [from_minor, to_minor])[0], [0, 999]);
+  assert.ok(facets.brands.values.every(({ count }, i, list) => i === 0 || list[i - 1].count >= count));
+  const { body } = await env.api.call('product_list', { expect: 200 });
+  assert.strictEqual(body.facets, undefined);
+});
+
+test('CAT-3 kept counts follow every change of a product', async () => {
+  const [one] = shelf;
+  const manage = async (body) => {
+    const { headers } = await manager.api.call('managed_product_show', { path: { product_id: one.id }, expect: 200 });
+    await manager.api.call('product_update', { path: { product_id: one.id }, headers: { 'if-match': headers.etag }, body, expect: 200 });
+  };
+  const check = async () => {
+    await env.verify(); // true with what waits to be taken in …
+    await fold();
+    await env.verify(); // … and once it is
+    for (const query of [{}, { category_id: tops[0] }, { category_id: leaves[2].id }]) assert.deepStrictEqual(told(await ask(query)), model(query));
+  };
+  await manage({ brand: 'Cedar', attributes: { grain: 'fir' } });
+  Object.assign(one, { brand: 'Cedar', attributes: { grain: 'fir' } });
+  await check();
+  const other = leaves.find(({ top }) => top !== one.top);
+  await manage({ category_id: other.id });
+  Object.assign(one, { leaf: other.id, top: other.top });
+  await check();
+  await manager.api.call('product_archive', { path: { product_id: one.id }, expect: 200 });
+  shelf.shift();
+  await check();
+});
+
+test('CAT-3 counts beyond five hundred places are minimums, and pages go on through either way of finding them', async () => {
+  // A crowd, set-based: its products stand in lists as the task of listings would write them.
+  await env.query(`
+    WITH made AS (
+      INSERT INTO product (id, vendor_id, category_id, category_path, slug, name, state, attributes, published_at)
+      SELECT uuid_floor(now() + n * interval '1 ms'), vendor_id, category_id, category_path, 'crowd-' || n, 'Crowd ' || n, 'published',
+             jsonb_build_object('grain', CASE WHEN n % 400 = 0 THEN 'rare' ELSE 'pine' END), now() - n * interval '1 min'
+      FROM product p, generate_series(1, 1200) n WHERE p.name = 'Plank 1' RETURNING id, vendor_id, name)
+    INSERT INTO variant (id, product_id, vendor_id, sku, title) SELECT id, id, vendor_id, 'CROWD-' || name, name FROM made`);
+  await env.query(`INSERT INTO price (id, variant_id, currency, amount_minor, valid_from)
+                   SELECT id, id, 'HKD', 100 * right(title, 2)::int + 700, now() - interval '1 hour' FROM variant WHERE title LIKE 'Crowd %'`);
+  const ids = (await env.query("SELECT id FROM product WHERE slug LIKE 'crowd-%'")).map(({ id }) => id);
+  await relist(env, ids);
+  await fold();
+  await env.verify();
+
+  const wide = (await ask({ attribute: ['grain:pine'] })).facets;
+  assert.strictEqual(wide.count_is_minimum, true);
+  assert.ok(wide.total > 400 && wide.total <= 500, `${wide.total}`);
+  assert.strictEqual(wide.attributes.find(({ code }) => code === 'grain').count_is_minimum, false, 'nothing but the grain was chosen');
+  assert.strictEqual((await ask({})).facets.total, shelf.length + 1200);
+  assert.strictEqual((await ask({ attribute: ['grain:rare'] })).facets.total, 3);
+
+  for (const sort of ['newest', 'price_asc', 'price_desc', 'name']) {
+    for (const attribute of [['grain:pine'], ['grain:rare'], ['grain:oak']]) {
+      const whole = [];
+      for (let cursor; cursor !== null;) {
+        const page = (await env.api.call('product_list', { query: { attribute, sort, cursor, limit: whole.length ? 100 : 2 }, expect: 200 })).body;
+        whole.push(...page.items);
+        cursor = page.next_cursor;
+      }
+      assert.strictEqual(new Set(whole.map(({ id }) => id)).size, whole.length);
+      const expected = (await env.query(`SELECT l.product_id FROM listing l WHERE l.currency = 'HKD' AND l.facets @> ARRAY[$1]
+        ORDER BY ${{ newest: 'published_at DESC, product_id DESC', price_asc: 'price_minor, product_id', price_desc: 'price_minor DESC, product_id DESC', name: 'sort_name, product_id' }[sort]}`,
+      [attribute[0].replace(':', '=')])).map(({ product_id: id }) => `prd_${id.replaceAll('-', '')}`);
+      assert.deepStrictEqual(whole.map(({ id }) => id), expected, `${sort} ${attribute}`);
+    }
+  }
+});
