@@ -26,6 +26,7 @@ SUBJECTS = [  # file, seconds that it may take on a quiet machine by default
     ('memory', 30),
     ('sale', 110),
     ('sale_faults', 85),
+    ('growth', 120),
 ]
 TOTAL_S = 15 * 60
 COLUMNS = ['subject', 'what', 'per second', 'p50 / p99 ms', 'CPU µs: server', 'PostgreSQL', 'load', 'WAL bytes', 'syncs', 'found', 'aim', '']
