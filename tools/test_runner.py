@@ -417,6 +417,12 @@ def part_sql(run):
         run.bad(f'cathay sql-check ended with {code} after {count} queries')
 
 
+def part_plans(run):
+    """the plans of queries in a shop with two years of orders"""
+    run.build('test')
+    python_tests(run, 'tests/plans')
+
+
 def node_files(*patterns):
     return sorted(os.path.relpath(path, PROJECT) for pattern in patterns for path in glob.glob(os.path.join(PROJECT, pattern)))
 
@@ -556,6 +562,7 @@ PARTS = {
     'generators': part_generators,
     'unit': part_unit,
     'sql': part_sql,
+    'plans': part_plans,
     'harness': part_harness,
     'http': part_http,
     'partners': part_partners,
@@ -573,7 +580,7 @@ PARTS = {
 
 # Which trees a part needs; they are built in this order while earlier parts run.
 NEEDS = {
-    'unit': ['test'], 'sql': ['test'], 'harness': ['test'], 'http': ['test'], 'partners': ['test'], 'api': ['test'],
+    'unit': ['test'], 'sql': ['test'], 'plans': ['test'], 'harness': ['test'], 'http': ['test'], 'partners': ['test'], 'api': ['test'],
     'verify': ['release'], 'race': ['release'], 'fault': ['release'], 'tour': ['release'], 'browser': ['release'],
     'threads': ['tsan'], 'fuzz': ['fuzz'], 'tidy': ['test'],
 }

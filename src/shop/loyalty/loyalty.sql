@@ -125,7 +125,8 @@ WITH closed AS (
     WHERE a.id = s.debit_account_id
 )
 SELECT (SELECT count(*) FROM closed)
-       + (SELECT count(*) FROM transfer t WHERE t.root_id = ANY(:root_ids) AND t.step = 1 AND t.phase = :phase) AS closed;
+       + (SELECT count(*) FROM (SELECT unnest(:root_ids) AS root_id) w
+          JOIN transfer t ON t.root_id = w.root_id AND t.step = 1 AND t.phase = :phase) AS closed;
 
 -- Once per order, which its primary key says again. Their accounts are locked in key order before.
 -- name: earning_open_batch(order_ids order_id[], root_ids uuid[], user_ids user_id[], points int8[], policy_versions int4[]) :exec
@@ -281,10 +282,9 @@ LIMIT 100;
 
 -- name: verify_transfer_accounts() :many
 -- returns: root_id uuid, step int2
-SELECT t.root_id, t.step FROM transfer t
-WHERE NOT EXISTS (SELECT FROM ledger_account a WHERE a.id = t.debit_account_id)
-   OR NOT EXISTS (SELECT FROM ledger_account a WHERE a.id = t.credit_account_id)
-LIMIT 100;
+(SELECT t.root_id, t.step FROM transfer t WHERE NOT EXISTS (SELECT FROM ledger_account a WHERE a.id = t.debit_account_id) LIMIT 100)
+UNION
+(SELECT t.root_id, t.step FROM transfer t WHERE NOT EXISTS (SELECT FROM ledger_account a WHERE a.id = t.credit_account_id) LIMIT 100);
 
 -- name: verify_earning_matches_transfer() :many
 -- returns: order_id order_id
