@@ -200,6 +200,13 @@ void request_cache_tag(struct request *req, struct str kind, struct uuid id)
     req->cache_tags[req->cache_tag_count++].id = id;
 }
 
+void request_changed(struct request *req, struct str kind, struct uuid id)
+{
+    struct cache *cache = exchange_of(req)->server->cache;
+    if (cache)
+        cache_invalidate_here(cache, kind, id);
+}
+
 /* The kinds that the contract names and the handler did not tie to a thing depend on all things of the kind.
  */
 static size_t tags_of(struct http_exchange *x, struct cache_tag tags[CACHE_TAGS_MAX])
@@ -375,7 +382,8 @@ bool answers_shared(struct http_exchange *x)
     struct cache_tag tags[CACHE_TAGS_MAX];
     size_t tag_count;
     int status;
-    if (!entry_decode(text, &status, pieces, tags, &tag_count)) {
+    if (!entry_decode(text, &status, pieces, tags, &tag_count) ||
+        cache_is_ahead(x->server->cache, tags, tag_count)) {
         freeReplyObject(reply);
         return false;
     }

@@ -6,6 +6,11 @@
  * and then, never a wrong answer. Each kind has a table of its own because some change thousands of times a
  * second (balances), and would soon have touched every slot of the others.
  *
+ * Even numbers are of changes that the second level knows too, for who tells of them stamps that first. What
+ * was changed by this process a moment ago gets the odd number before: values of here begun earlier are
+ * stale, and what the second level still holds is known to be older (cache_is_ahead) until the change is
+ * told.
+ *
  * Eviction is second chance: a hit only sets a mark, and what is evicted is the oldest entry without one. */
 #include "http/cache.h"
 
@@ -192,10 +197,10 @@ static uint32_t slot_thing(struct uuid id)
     return (uint32_t)(XXH3_64bits(id.bytes, sizeof id.bytes) % THINGS);
 }
 
-void cache_invalidate(struct cache *cache, struct str kind, struct uuid id)
+static void invalidate(struct cache *cache, struct str kind, struct uuid id, bool here)
 {
     pthread_mutex_lock(&cache->invalidate_lock);
-    uint64_t stamp = atomic_fetch_add_explicit(&cache->sequence, 1, memory_order_acq_rel) + 1;
+    uint64_t stamp = atomic_fetch_add_explicit(&cache->sequence, 2, memory_order_acq_rel) + 2 - here;
     if (kind.len == 0) {
         atomic_store_explicit(&cache->floor, stamp, memory_order_release);
     } else {
@@ -205,6 +210,17 @@ void cache_invalidate(struct cache *cache, struct str kind, struct uuid id)
         atomic_store_explicit(&stamps[slot], stamp, memory_order_release);
     }
     pthread_mutex_unlock(&cache->invalidate_lock);
+}
+
+void cache_invalidate(struct cache *cache, struct str kind, struct uuid id)
+{
+    invalidate(cache, kind, id, false);
+}
+
+void cache_invalidate_here(struct cache *cache, struct str kind, struct uuid id)
+{
+    CHECK(kind.len > 0);
+    invalidate(cache, kind, id, true);
 }
 
 static bool stamps_fit(const struct cache *cache, uint64_t stamp, const uint32_t *slots, size_t count)
@@ -235,6 +251,20 @@ static size_t slots_of(struct cache *cache, const struct cache_tag *tags, size_t
             slots[count++] = first + SLOT_ALL;
     }
     return count;
+}
+
+bool cache_is_ahead(struct cache *cache, const struct cache_tag *tags, size_t tag_count)
+{
+    uint32_t slots[SLOTS_MAX];
+    size_t count = slots_of(cache, tags, tag_count, slots);
+    uint64_t floor = atomic_load_explicit(&cache->floor, memory_order_acquire);
+    for (size_t i = 0; i < count; i++) {
+        const struct kind *kind = cache->kinds[slots[i] / SLOTS_PER_KIND];
+        uint64_t stamp = atomic_load_explicit(&kind->stamps[slots[i] % SLOTS_PER_KIND], memory_order_acquire);
+        if (stamp % 2 == 1 && stamp > floor)
+            return true;
+    }
+    return false;
 }
 
 /* ---- entries; each function with the shard's lock held ---- */

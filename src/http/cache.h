@@ -66,6 +66,10 @@ void cache_fill_fail(struct cache_fill *fill);
 /* (kind, id): what is tagged with it and what is tagged (kind, zero). A zero id: all that has the kind. An
  * empty kind: everything. */
 void cache_invalidate(struct cache *cache, struct str kind, struct uuid id);
+/* The same for what was changed by this process and is not told yet. */
+void cache_invalidate_here(struct cache *cache, struct str kind, struct uuid id);
+/* Has one of the tags been invalidated here, and not by who tells everybody? Then what others hold is old. */
+bool cache_is_ahead(struct cache *cache, const struct cache_tag *tags, size_t tag_count);
 
 struct cache_counts {
     int64_t entries, bytes, evictions;

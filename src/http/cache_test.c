@@ -98,6 +98,36 @@ static void test_a_busy_kind_leaves_the_others_alone(void **state)
     cache_free(cache);
 }
 
+/* Between a change of this process and its being told. */
+static void test_what_was_changed_here_is_ahead(void **state)
+{
+    (void)state;
+    struct cache *cache = cache_new(100, 1 << 20);
+    struct cache_tag mine = {STR("balance"), id_of(1)}, hers = {STR("balance"), id_of(2)};
+    struct cached *value;
+    struct cache_fill *before;
+    put(cache, "mine", "old", mine);
+    put(cache, "hers", "x", hers);
+    cache_find(cache, STR("begun before"), 0, NULL, &value, &before);
+    assert_false(cache_is_ahead(cache, &mine, 1));
+    cache_invalidate_here(cache, mine.kind, mine.id);
+    assert_true(cache_is_ahead(cache, &mine, 1));
+    assert_false(cache_is_ahead(cache, &hers, 1));
+    assert_false(has(cache, "mine", "old", 0));
+    assert_true(has(cache, "hers", "x", 0));
+    cache_fill_done(before, value_of("old"), &mine, 1, 0, 60 * SECOND);
+    assert_false(has(cache, "begun before", "old", 0));
+    put(cache, "mine", "new", mine);
+    assert_true(has(cache, "mine", "new", 0));
+    cache_invalidate(cache, mine.kind, mine.id);
+    assert_false(cache_is_ahead(cache, &mine, 1));
+    assert_false(has(cache, "mine", "new", 0));
+    cache_invalidate_here(cache, mine.kind, mine.id);
+    cache_invalidate(cache, STR(""), (struct uuid){{0}});
+    assert_false(cache_is_ahead(cache, &mine, 1));
+    cache_free(cache);
+}
+
 /* What comes in messages decides how many kinds there are. */
 static void test_more_kinds_than_tables(void **state)
 {
@@ -304,6 +334,7 @@ int main(void)
         cmocka_unit_test(test_hit_and_expiry),
         cmocka_unit_test(test_invalidation_reaches_exactly_its_tags),
         cmocka_unit_test(test_a_busy_kind_leaves_the_others_alone),
+        cmocka_unit_test(test_what_was_changed_here_is_ahead),
         cmocka_unit_test(test_more_kinds_than_tables),
         cmocka_unit_test(test_invalidation_during_a_fill),
         cmocka_unit_test(test_one_computes_for_all),

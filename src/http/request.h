@@ -135,6 +135,10 @@ void stream_close(struct stream *stream);
  * (kind, id) drops what is tagged (kind, id) and what is tagged (kind, zero). */
 void request_cache_tag(struct request *req, struct str kind, struct uuid id);
 
+/* This request has changed the thing, and that is committed: whoever asks this server sees it at once. The
+ * other servers hear of it by its event. Any thread. */
+void request_changed(struct request *req, struct str kind, struct uuid id);
+
 /* Runs fn in a transaction with the Idempotency-Key of the request: a known key with the same body replays
  * the stored response (header Idempotent-Replayed: true), with another body is ERR_IDEMPOTENCY_MISMATCH, one
  * that is being worked on is ERR_IDEMPOTENCY_IN_FLIGHT. fn fills the response; it is stored in the same

@@ -98,6 +98,22 @@ test('CCH-2 readers on all servers while orders hold miles: none keeps an old ba
   await Promise.all(readers);
 });
 
+test('CCH-2 a customer sees at once what she has done on the server that did it', async () => {
+  const { variants: [variant] } = await goods(env, { onHand: 1000 });
+  const person = await customer(env, { points: 9000 });
+  await allShow(person);
+  for (let i = 0; i < 9; i += 1) {
+    const api = servers()[i % 3];
+    await Promise.all(servers().map((one) => show(one, person)));
+    const { body: order } = await api.as(person.token).call('order_place', { body: orderOf([[variant, 1]], { points: 500 }), expect: 201 });
+    assert.deepStrictEqual((await show(api, person)).body, await truth(person), 'an order');
+    await Promise.all(servers().map((one) => show(one, person)));
+    await api.as(person.token).call('order_cancel', { path: { order_id: order.id }, expect: 200 });
+    assert.deepStrictEqual((await show(api, person)).body, await truth(person), 'a cancelled one');
+  }
+  await allShow(person);
+});
+
 test('CCH-2 who asks with no-cache sees what she has just done', async () => {
   const person = await customer(env, { points: 1000 });
   for (let i = 0; i < 5; i += 1) {

@@ -44,6 +44,8 @@ static void finish(struct checkout_command *command, enum error_code code)
         if (code == ERR_OVERLOADED || code == ERR_DATABASE)
             req->error.retry_after_s = 1;
     } else {
+        if (command->order.points > 0)
+            request_changed(req, STR("balance"), command->order.customer_id.uuid);
         respond_json(req, 201, command->answer);
         if (command->replayed)
             respond_header(req, STR("Idempotent-Replayed"), STR("true"));

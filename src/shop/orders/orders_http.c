@@ -71,5 +71,8 @@ static enum error_code cancel(struct request *req, void *context)
 enum error_code order_cancel_handle(struct request *req, const struct api_order_cancel *in)
 {
     struct api_order_cancel copy = *in;
-    return request_transaction(req, cancel, &copy);
+    enum error_code code = request_transaction(req, cancel, &copy);
+    if (!code) /* miles that it held are back */
+        request_changed(req, STR("balance"), req->principal.user_id.uuid);
+    return code;
 }
