@@ -5,7 +5,8 @@ from stand import SKUS, Row, median, row_of_runs, say
 
 SHOPPERS = 256
 WORKLOADS = [('cash', 0), ('miles and cash', 500)]
-ALONE = 3000  # confirmations in batches of one
+ALONE = 500  # confirmations in batches of one, on as many lanes as there may be
+ALONE_LANES = 8
 
 
 def measure(stand):
@@ -21,7 +22,7 @@ def measure(stand):
             waiting = int(stand.sql("SELECT count(*) FROM payment WHERE state = 'pending'"))
             of['batches'].append(confirm(stand, server, most=waiting - ALONE))
             stand.stop(server)
-            server = stand.start('serve', webhook_batch_max=1)
+            server = stand.start('serve', webhook_batch_max=1, webhook_lanes=ALONE_LANES)
             of['alone'].append(confirm(stand, server))
             stand.stop(server)
             say(f'  round {number + 1}, {name}: orders {of["orders"][-1]["per_s"]:,.0f}, confirmations {of["batches"][-1]["per_s"]:,.0f}, '

@@ -7,7 +7,7 @@ const { Environment, shop, poll } = require('../harness');
 const { waiting, said, failed, tell, whileLocked, inOneBatch, confirmedOnce, stateOf, webhookOf } = require('../harness/confirmations');
 const { webhooksDone } = require('../harness/buying');
 
-const env = shop({ roles: ['serve', 'worker', 'sandbox'], settings: { webhook_lanes: 1 } });
+const env = shop({ roles: ['serve', 'worker', 'sandbox'], settings: { webhook_lanes: 1, queue_wait_ms: 60000 } });
 
 test('PAY-3 one batch: repetitions, other events with the same news, and what does not fit among good ones', async () => {
   const [first, twice, again, cheap, ...good] = await waiting(env, 60);
@@ -75,7 +75,7 @@ test('PAY-3 a batch that cannot be made true is stored and answered; tasks work 
 });
 
 test('PAY-3 API-3 a batch of two hundred takes as many statements as one webhook', async () => {
-  const alone = await Environment.start({ roles: ['serve'], settings: { webhook_lanes: 1 } });
+  const alone = await Environment.start({ roles: ['serve'], settings: { webhook_lanes: 1, queue_wait_ms: 60000 } });
   try {
     const [warm, single, first, ...many] = await waiting(alone, 203);
     await tell(alone.api, said(warm));

@@ -8,7 +8,7 @@ const { stripeClient, pay, resend, fault, faultsClear } = require('../harness/ga
 const { ordered, begun, reaches, runSchedule, webhooksDone } = require('../harness/buying');
 const { customer, goods } = require('../harness/goods');
 
-const env = shop({ roles: ['serve', 'serve:2', 'worker', 'worker:2', 'scheduler', 'sandbox'], settings: { sandbox_webhook_retry_ms: 50, payment_sweep_after_s: 1 } });
+const env = shop({ roles: ['serve', 'serve:2', 'worker', 'worker:2', 'scheduler', 'sandbox'], settings: { sandbox_webhook_retry_ms: 50, payment_sweep_after_s: 1, queue_wait_ms: 60000 } });
 const servers = [() => env.client('serve'), () => env.client('serve:2')];
 
 test('PAY-3 hundreds of successes, each told to two servers at once and by another event: each order is confirmed once', async () => {
