@@ -304,6 +304,7 @@ enum error_code sale_start(const char *database_url, const char *redis_url, stru
     door.stopping = false;
     if (pthread_create(&door.thread, NULL, door_main, NULL) != 0)
         return error_set(error, ERR_INTERNAL, "a thread for the admission to sales could not be made");
+    pthread_setname_np(door.thread, "sale-door");
     door.running = true;
     return sale_board_start(database_url, redis_url, error);
 }

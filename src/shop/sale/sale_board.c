@@ -314,6 +314,7 @@ enum error_code sale_board_start(const char *database_url, const char *redis_url
     board.stopping = false;
     if (pthread_create(&board.thread, NULL, board_main, NULL) != 0)
         return error_set(error, ERR_INTERNAL, "a thread for the board of sales could not be made");
+    pthread_setname_np(board.thread, "sale-board");
     board.running = true;
     return ERR_OK;
 }
