@@ -17,9 +17,9 @@ import time
 from stand import HOME, Row, Stand, build, say, services
 
 SUBJECTS = [  # file, seconds that it may take on a quiet machine by default
-    ('orders', 170),
+    ('orders', 160),
     ('curve', 110),
-    ('pressure', 85),
+    ('pressure', 75),
     ('confirm', 60),
     ('cache', 80),
     ('limits', 45),

@@ -53,8 +53,9 @@ static uint64_t random_state;
 static bool sending = true, counting;
 static int64_t placed, good, offered, given_up, acknowledged, worst_us, statuses[600];
 
-/* Open: shoppers that are free, longest first, and the moments of orders that wait for one. */
-static size_t free_ring[CLIENTS_MAX], free_first, free_count;
+/* Open: shoppers that are free, and the moments of orders that wait for one. Who became free last is next, as
+ * the connections of a load balancer are used, so that few are in use while the server keeps up. */
+static size_t free_shoppers[CLIENTS_MAX], free_count;
 static int64_t next_arrival_us;
 static int64_t *late_ring, late_first, late_count;
 
@@ -108,11 +109,6 @@ static void send_order(size_t number, int64_t due_us)
     client_send(client, (size_t)written);
 }
 
-static void shopper_is_free(size_t number)
-{
-    free_ring[(free_first + free_count++) % CLIENTS_MAX] = number;
-}
-
 static void answered(struct client *client, int status)
 {
     size_t number = (size_t)(client - clients);
@@ -132,7 +128,7 @@ static void answered(struct client *client, int status)
     if (status == 0)
         return;
     if (options.rate)
-        shopper_is_free(number);
+        free_shoppers[free_count++] = number;
     else if (sending)
         send_order(number, now_us);
 }
@@ -159,10 +155,7 @@ static void arrivals(int64_t now_us)
         }
         if (free_count == 0)
             break;
-        size_t number = free_ring[free_first];
-        free_first = (free_first + 1) % CLIENTS_MAX;
-        free_count--;
-        send_order(number, due_us);
+        send_order(free_shoppers[--free_count], due_us);
     }
 }
 
@@ -267,7 +260,7 @@ static void begin(void)
     next_arrival_us = clock_monotonic_us();
     for (size_t i = 0; i < (size_t)options.shoppers; i++) {
         if (options.rate)
-            shopper_is_free(i);
+            free_shoppers[free_count++] = i;
         else
             send_order(i, clock_monotonic_us());
     }

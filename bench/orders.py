@@ -25,7 +25,7 @@ def measure(stand):
         for name, skus, points, _ in WORKLOADS:
             of = runs[name]
             if name not in clients:  # the baseline at its best
-                tried = [pgbench(stand, n, skus, points, 2) for n in (8, 16, 64)]
+                tried = [pgbench(stand, n, skus, points, 1) for n in (8, 16, 64)]
                 clients[name] = max(tried, key=lambda found: found['per_s'])['clients']
             of['pgbench'].append(pgbench(stand, clients[name], skus, points, seconds))
             of['http'].append(stand.load(server, shoppers=SHOPPERS, skus=skus, points=points, seconds=seconds))

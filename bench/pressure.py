@@ -9,7 +9,7 @@ LATENCY_AIM, GOODPUT_AIM = 10, 0.9
 
 
 def measure(stand):
-    rounds, seconds = (1, 2) if stand.quick else (3, 4)
+    rounds, seconds = (1, 2) if stand.quick else (3, 3)
     runs = {name: [] for name in ('one', 'peak', 'half', 'double')}
     for number in range(rounds):
         stand.fresh_database()
