@@ -379,7 +379,7 @@ def part_unit(run):
 
 # Tests of code that shares memory between threads: run once more under ThreadSanitizer.
 THREADED = ('http', 'server', 'worker', 'work', 'relay', 'live', 'cache', 'limiter', 'engine', 'breaker', 'client', 'log',
-            'redis', 'partner', 'sale_door')
+            'redis', 'partner', 'sale_door', 'lanes')
 
 
 def part_threads(run):
