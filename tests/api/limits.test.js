@@ -3,7 +3,8 @@
 // servers believe of their trusted proxy, this test.
 const { test } = require('node:test');
 const assert = require('node:assert');
-const { shop, makePerson, poll } = require('../harness');
+const { shop, makePerson } = require('../harness');
+const { newAddress, decisions, shared, exactly } = require('../harness/limits');
 const { saleOf } = require('../harness/sales');
 
 const env = shop({ roles: ['serve', 'serve:2', 'serve:3'], settings: { limit_scale_percent: 100, trusted_proxies: '127.0.0.1' } });
@@ -11,13 +12,7 @@ const servers = () => ['serve', 'serve:2', 'serve:3'].map((name) => env.client(n
 const SIGN_IN_QUOTA = 10; // in 10 s: one comes back each second
 
 let last = 0;
-const newAddress = () => `198.18.${(last += 1) >> 8}.${last & 255}`;
 const newName = () => `nobody.${last += 1}@cathay.example`;
-
-async function decisions(api, source) {
-  const { text } = await api.call('metrics_show', { expect: 200 });
-  return Number(new RegExp(`^cathay_http_limit_decisions_total\\{source="${source}"\\} (\\d+)$`, 'm').exec(text)[1]);
-}
 
 const signIn = (api, address) => api.call('session_sign_in', {
   body: { email: newName(), password: 'not the password' }, headers: { 'X-Forwarded-For': address }, expect: [401, 429] });
@@ -36,17 +31,6 @@ async function scriptCalls() {
   return [...stats.matchAll(/cmdstat_eval(?:sha)?:calls=(\d+)/g)].reduce((sum, [, calls]) => sum + Number(calls), 0);
 }
 
-/** All servers are connected to Redis. */
-async function shared() {
-  for (const api of servers()) {
-    const before = await decisions(api, 'redis');
-    await poll(async () => {
-      await makeCart(api, newAddress());
-      return await decisions(api, 'redis') > before;
-    }, { what: 'a limit decided by Redis' });
-  }
-}
-
 /** Asks in turn, one after the other: {allowed, refused (answers), seconds: at most so many came back meanwhile}. */
 async function askInTurn(count, ask) {
   const began = Date.now();
@@ -56,8 +40,7 @@ async function askInTurn(count, ask) {
   return { answers, refused, allowed: count - refused.length, seconds: Math.ceil((Date.now() - began) / 1000) };
 }
 
-test('FRD-1 three servers together allow an address what one would', async () => {
-  await shared();
+exactly(servers, 'FRD-1 three servers together allow an address what one would', async () => {
   const address = newAddress();
   const { answers, refused, allowed, seconds } = await askInTurn(36, (api) => signIn(api, address));
   assert.ok(allowed >= SIGN_IN_QUOTA && allowed <= SIGN_IN_QUOTA + seconds, `${allowed} of 36 were let through in ${seconds} s`);
@@ -73,8 +56,7 @@ test('FRD-1 three servers together allow an address what one would', async () =>
   assert.strictEqual(other.status, 401, 'another address is not limited by it');
 });
 
-test('FRD-1 who is signed in has a limit of her own, on every server and from every address', async () => {
-  await shared();
+exactly(servers, 'FRD-1 who is signed in has a limit of her own, on every server and from every address', async () => {
   const [first, second] = servers();
   const ann = await makePerson(env);
   const ben = await makePerson(env);
@@ -87,16 +69,14 @@ test('FRD-1 who is signed in has a limit of her own, on every server and from ev
   await spend(first, ben.token);
 });
 
-test('FRD-1 keys of limits go away by themselves', async () => {
-  await shared();
+exactly(servers, 'FRD-1 keys of limits go away by themselves', async () => {
   const address = newAddress();
   await makeCart(servers()[0], address);
   const left = Number(String(await env.redis.command(`PTTL limit:write:${address}`)).trim().replace(/^:/, ''));
   assert.ok(left === -2 || (left > 0 && left <= 10000), `time to live: ${left}`);
 });
 
-test('FRD-1 scripts lost, data flushed: still limited', async () => {
-  await shared();
+exactly(servers, 'FRD-1 scripts lost, data flushed: still limited', async () => {
   await env.redis.command('SCRIPT FLUSH');
   const address = newAddress();
   const { allowed, seconds } = await askInTurn(30, (api) => signIn(api, address));
@@ -104,7 +84,7 @@ test('FRD-1 scripts lost, data flushed: still limited', async () => {
 });
 
 test('FRD-1 a Redis that hangs holds nobody up; each server then limits by itself', async () => {
-  await shared();
+  await shared(servers());
   const before = await decisions(servers()[0], 'fallback');
   const address = newAddress();
   await env.redis.command('CLIENT PAUSE 1500 ALL');
@@ -114,7 +94,7 @@ test('FRD-1 a Redis that hangs holds nobody up; each server then limits by itsel
 });
 
 test('FRD-1 Redis stopped in the middle: requests go on, limited locally; then shared again', async () => {
-  await shared();
+  await shared(servers());
   const address = newAddress();
   await signIn(servers()[0], address);
   const pending = Promise.all(Array.from({ length: 40 }, (_, i) => makeCart(servers()[i % 3], newAddress())));
@@ -123,13 +103,12 @@ test('FRD-1 Redis stopped in the middle: requests go on, limited locally; then s
   const { allowed, refused } = await askInTurn(40, (api) => signIn(api, address));
   assert.ok(allowed >= SIGN_IN_QUOTA && refused.length > 0, `${allowed} let through, ${refused.length} refused`);
   await env.redis.start();
-  await shared();
+  await shared(servers());
 });
 
 
-test('FRD-1 one script call for each limited request, none for reads and for what is refused locally', async () => {
+exactly(servers, 'FRD-1 one script call for each limited request, none for reads and for what is refused locally', async () => {
   const ann = await makePerson(env);
-  await shared();
   const [api] = servers();
   const counted = async (count, ask) => {
     const before = await scriptCalls();
@@ -147,8 +126,7 @@ test('FRD-1 one script call for each limited request, none for reads and for wha
   assert.ok(await counted(10, () => signIn(api, refused)) <= 1, 'what this server refuses by itself');
 });
 
-test('FRD-1 FLS an office behind one address takes part in a flash sale; one buyer who hammers is stopped', async () => {
-  await shared();
+exactly(servers, 'FRD-1 FLS an office behind one address takes part in a flash sale; one buyer who hammers is stopped', async () => {
   const sale = await saleOf(env, { quantity: 500, perCustomer: 1 });
   const headers = { 'X-Forwarded-For': newAddress() };
   const people = await Promise.all(Array.from({ length: 12 }, () => makePerson(env, 'customer', { api: from(servers()[0], newAddress()) })));

@@ -2,7 +2,8 @@
 // Quotas that several share: the customers of an address, and all who try to sign in to one account. Three servers, one Redis.
 const { test } = require('node:test');
 const assert = require('node:assert');
-const { shop, makePerson, poll } = require('../harness');
+const { shop, makePerson } = require('../harness');
+const { newAddress, shared, exactly } = require('../harness/limits');
 
 const WRITES = 20; // in 10 s of a customer
 const TIMES = 2;
@@ -12,26 +13,10 @@ const env = shop({ roles: ['serve', 'serve:2', 'serve:3'], settings: { limit_sca
 const servers = () => ['serve', 'serve:2', 'serve:3'].map((name) => env.client(name));
 
 let last = 0;
-const newAddress = () => `198.18.${(last += 1) >> 8}.${last & 255}`;
+const newName = () => `nobody.${last += 1}@cathay.example`;
 const makeCart = (api, token, address) => api.call('cart_create', { body: { currency: 'HKD' }, token, headers: { 'X-Forwarded-For': address }, expect: [201, 429] });
 const signIn = (api, email, address, password = 'not the password') => api.call('session_sign_in', {
   body: { email, password }, headers: { 'X-Forwarded-For': address }, expect: [200, 401, 429] });
-
-async function decisions(api, source) {
-  const { text } = await api.call('metrics_show', { expect: 200 });
-  return Number(new RegExp(`^cathay_http_limit_decisions_total\\{source="${source}"\\} (\\d+)$`, 'm').exec(text)[1]);
-}
-
-/** All servers are connected to Redis. */
-async function shared() {
-  for (const api of servers()) {
-    const before = await decisions(api, 'redis');
-    await poll(async () => {
-      await makeCart(api, undefined, newAddress());
-      return await decisions(api, 'redis') > before;
-    }, { what: 'a limit decided by Redis' });
-  }
-}
 
 /** In turn on all servers: {allowed, refused: answers, seconds}. */
 async function inTurn(count, ask) {
@@ -48,8 +33,7 @@ async function bots(count) {
   return people;
 }
 
-test('FRD-1 many tokens from one address share its quota; each has hers elsewhere', async () => {
-  await shared();
+exactly(servers, 'FRD-1 many tokens from one address share its quota; each has hers elsewhere', async () => {
   const people = await bots(5);
   const address = newAddress();
   const { refused, allowed, seconds } = await inTurn(5 * WRITES, (api, i) => makeCart(api, people[i % 5].token, address));
@@ -65,8 +49,7 @@ test('FRD-1 many tokens from one address share its quota; each has hers elsewher
   assert.strictEqual((await makeCart(servers()[0], undefined, address)).status, 201, 'strangers of the address have their own');
 });
 
-test('FRD-1 the strictest limit is told', async () => {
-  await shared();
+exactly(servers, 'FRD-1 the strictest limit is told', async () => {
   const people = await bots(2);
   const address = newAddress();
   for (let i = 0; i < WRITES - 2; i += 1) await makeCart(servers()[i % 3], people[0].token, address);
@@ -88,16 +71,14 @@ test('FRD-1 a private answer from the cache is limited and says so', async () =>
   assert.ok(left[2] < left[0], `${left}`);
 });
 
-test('FRD-1 an IPv6 network of one customer is one address', async () => {
-  await shared();
+exactly(servers, 'FRD-1 an IPv6 network of one customer is one address', async () => {
   const own = `2001:db8:${(last += 1).toString(16)}:1`;
   const { allowed, seconds } = await inTurn(2 * WRITES, (api, i) => makeCart(api, undefined, `${own}::${(i + 1).toString(16)}`));
   assert.ok(allowed >= WRITES && allowed <= WRITES + seconds * WRITES / 10, `${allowed} were let through in ${seconds} s`);
   assert.strictEqual((await makeCart(servers()[0], undefined, `2001:db8:${last.toString(16)}:2::1`)).status, 201, 'the next network is somebody else');
 });
 
-test('FRD-1 ACC guesses at one account from many addresses meet in one quota; its owner still gets in', async () => {
-  await shared();
+exactly(servers, 'FRD-1 ACC guesses at one account from many addresses meet in one quota; its owner still gets in', async () => {
   const owner = await makePerson(env);
   const home = newAddress();
   assert.strictEqual((await signIn(servers()[0], owner.email, home, owner.password)).status, 200);
@@ -111,28 +92,27 @@ test('FRD-1 ACC guesses at one account from many addresses meet in one quota; it
   for (const api of servers()) assert.strictEqual((await signIn(api, owner.email, home, owner.password)).status, 200, 'from where she has signed in before');
   const guests = await inTurn(2 * ATTEMPTS, (api) => signIn(api, owner.email, home));
   assert.ok(guests.refused.length > 0, 'guesses from her own address are limited as well');
-  assert.strictEqual((await signIn(servers()[2], 'somebody.else@cathay.example', newAddress())).status, 401, 'other accounts are not touched');
+  assert.strictEqual((await signIn(servers()[2], newName(), newAddress())).status, 401, 'other accounts are not touched');
 });
 
-test('FRD-1 who is signed in and signs in is bound by her quota, her address\'s and the account\'s', async () => {
-  await shared();
+exactly(servers, 'FRD-1 who is signed in and signs in is bound by her quota, her address\'s and the account\'s', async () => {
   const person = await makePerson(env);
-  const again = (api, password) => api.call('session_sign_in', { body: { email: 'one.more@cathay.example', password }, token: person.token,
+  const email = newName();
+  const again = (api, password) => api.call('session_sign_in', { body: { email, password }, token: person.token,
     headers: { 'X-Forwarded-For': newAddress() }, expect: [200, 401, 429] });
   const { refused, allowed } = await inTurn(3 * ATTEMPTS, (api) => again(api, 'not the password'));
   assert.strictEqual(allowed, ATTEMPTS);
   assert.match(refused[0].headers['ratelimit-policy'], /^"sign-in-account";/);
 });
 
-test('FRD-1 SEC an account that is not there is limited alike', async () => {
-  await shared();
-  const { refused, allowed } = await inTurn(3 * ATTEMPTS, (api) => signIn(api, 'never.was@cathay.example', newAddress()));
+exactly(servers, 'FRD-1 SEC an account that is not there is limited alike', async () => {
+  const email = newName();
+  const { refused, allowed } = await inTurn(3 * ATTEMPTS, (api) => signIn(api, email, newAddress()));
   assert.strictEqual(allowed, ATTEMPTS);
   assert.match(refused[0].headers['ratelimit-policy'], /^"sign-in-account";/);
 });
 
-test('SEC Redis holds no names of accounts', async () => {
-  await shared();
+exactly(servers, 'SEC Redis holds no names of accounts', async () => {
   const owner = await makePerson(env);
   await signIn(servers()[0], owner.email, newAddress(), owner.password);
   await signIn(servers()[0], owner.email, newAddress());
@@ -143,7 +123,7 @@ test('SEC Redis holds no names of accounts', async () => {
 });
 
 test('FRD-1 Redis killed in the middle: accounts and addresses go on being limited by each server', async () => {
-  await shared();
+  await shared(servers());
   const people = await bots(5);
   const [api] = servers();
   const [address, email] = [newAddress(), 'attacked@cathay.example'];
@@ -159,5 +139,5 @@ test('FRD-1 Redis killed in the middle: accounts and addresses go on being limit
   for (let i = 0; i < 10; i += 1) guesses.push(await signIn(api, email, newAddress()));
   assert.ok(guesses.every(({ status }) => status === 429), 'and had the account\'s');
   await env.redis.start();
-  await shared();
+  await shared(servers());
 });
