@@ -2,7 +2,7 @@
 
 -- A facet's counts ignore what was chosen in it, so each facet with a choice is asked about by itself (`of`), and one question
 -- is about all others (`of` is NULL). Where nothing but a list was asked for, its kept counts are read. Where some key leaves at
--- most 300 products, all that have it are looked at; else the newest 500 places of the list, or 250 that a search finds, and counts
+-- most 300 products, all that have it are looked at; else the newest 500 places of the list, or 120 that a search finds, and counts
 -- say that they are minimums. So the work is bounded, whatever the size of the shop. Planned once for all questions: every way
 -- stands in the plan, and those that are not for a question are not begun.
 -- name: listing_facets(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, facets text[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, corrected bool) :one
@@ -65,7 +65,7 @@ WITH RECURSIVE chosen AS (
       AND (NOT s.stock OR way.in_stock)
 ), minimum AS MATERIALIZED (
     SELECT s.of, CASE WHEN s.wide THEN (SELECT count(*) FROM walked w WHERE w.list_id = s.list_id) >= 500
-                      ELSE (SELECT count(*) FROM searched f WHERE f.of IS NOT DISTINCT FROM s.of) >= 250 END AS it
+                      ELSE (SELECT count(*) FROM searched f WHERE f.of IS NOT DISTINCT FROM s.of) >= 120 END AS it
     FROM sized s
 ), kept_facet (list_id, facet) AS ( -- from one facet of the list to the next, by the index
     SELECT s.list_id, (SELECT min(c.facet) FROM listing_count c WHERE c.list_id = s.list_id AND c.currency = :currency::char(3))

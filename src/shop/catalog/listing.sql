@@ -167,7 +167,7 @@ SELECT coalesce((SELECT json_agg(l.card::json ORDER BY page.n)
 FROM (SELECT 1) always
 LEFT JOIN page last ON last.n = :page_size;
 
--- Best match first, among 250 that match: a word that stands in a third of all products need not be ranked in all of them.
+-- Best match first, among 120 that match: a word that stands in a third of all products need not be ranked in all of them.
 -- corrected: by the words that were probably meant.
 -- name: listing_relevant(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, facets text[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text, corrected bool, after_key int8?, after_id product_id?, page_size int4) :one
 -- returns: items json, more bool, last_number int8?, last_id product_id?
