@@ -52,7 +52,7 @@ def in_process(stand):
     port, tuned = free_port(), free_port()
     nginx = start_nginx(stand, directory, port, tuned)
     runs = {kind: {'nginx': [], 'nginx_tuned': [], 'cathay': []} for kind in KINDS}
-    for _ in range(2 if stand.quick else 5):
+    for _ in range(2 if stand.quick else 3):
         for kind, of in runs.items():
             for name, url, pids in (('nginx', f'http://127.0.0.1:{port}/{kind}.json', children(nginx.pid)),
                                     ('nginx_tuned', f'http://127.0.0.1:{tuned}/{kind}.json', children(nginx.pid)),
@@ -120,7 +120,7 @@ class Stale(threading.Thread):
 
 def read(stand, server, kind):
     """bench/read, with the CPU time of Redis for each answer beside that of the server and of PostgreSQL."""
-    options = {'kind': kind, 'things': THINGS, 'connections': CONNECTIONS, 'seconds': 1 if stand.quick else 2, 'server': server.pid}
+    options = {'kind': kind, 'things': THINGS, 'connections': CONNECTIONS, 'seconds': 1, 'server': server.pid}
     before = precise_cpu(stand.redis.process.pid)
     found = stand.json([stand.program('bench/read')] + arguments(options))
     found['redis_cpu_us'] = (precise_cpu(stand.redis.process.pid) - before) * 1e6 / found['answers']
@@ -131,7 +131,7 @@ def read(stand, server, kind):
 
 
 def pgbench(stand, *line):
-    line = ['pgbench', '-n', '-M', 'prepared', '-c', str(WORKERS), '-j', '1', '-T', '1' if stand.quick else '2', '-h', stand.postgres.socket_directory,
+    line = ['pgbench', '-n', '-M', 'prepared', '-c', str(WORKERS), '-j', '1', '-T', '1', '-h', stand.postgres.socket_directory,
             '-U', 'cathay', *line]
     before = tree_cpu(stand.postgres.process.pid)
     done = subprocess.run(line, check=True, capture_output=True, text=True)
@@ -167,7 +167,7 @@ def behind(stand):
                        capture_output=True)
     small = stand.start('serve', cache_entries=16, workers=WORKERS)
     found = {'pgbench': []} | {kind: {'redis': [], 'miss': [], 'statement': []} for kind in KINDS}
-    for _ in range(1 if stand.quick else 3):
+    for _ in range(1 if stand.quick else 2):
         found['pgbench'].append(pgbench(stand, '-S', 'single_reads'))
         for kind in KINDS:
             found[kind]['redis'].append(read(stand, small, kind))
@@ -189,7 +189,7 @@ def news(stand):
     """Orders that spend miles, with the trigger that tells of balances and without, and a worker that passes the news on."""
     stand.fresh_database()
     worker, runs = stand.start('worker'), {'on': [], 'off': []}
-    for number in range(2 if stand.quick else 6):
+    for number in range(2 if stand.quick else 3):
         for name in ('off', 'on') if number % 2 == 0 else ('on', 'off'):
             stand.sql(f"ALTER TABLE ledger_account {'ENABLE' if name == 'on' else 'DISABLE'} TRIGGER ledger_account_tell")
             runs[name].append(stand.engine(shoppers=256, points=500, seconds=2))

@@ -8,14 +8,14 @@ AIM = 0.8  # orders a second with limits, of those without
 
 
 def measure(stand):
-    rounds, seconds = (1, 2) if stand.quick else (4, 3)
+    rounds, seconds = (1, 2) if stand.quick else (3, 3)
     runs = {'off': [], 'on': []}
     stand.fresh_database()
     for number in range(rounds):
         for name in ('off', 'on') if number % 2 == 0 else ('on', 'off'):
             server = stand.start('serve', limit_scale_percent=0 if name == 'off' else 1000000)
             before = precise_cpu(stand.redis.process.pid)
-            found = stand.load(server, shoppers=SHOPPERS, seconds=seconds)
+            found = stand.load(server, refusals=True, shoppers=SHOPPERS, seconds=seconds)
             found['redis_cpu_us'] = (precise_cpu(stand.redis.process.pid) - before) * 1e6 / found['acknowledged']
             runs[name].append(found)
             stand.stop(server)
