@@ -4,7 +4,7 @@ import statistics
 import threading
 
 from crowd import begin, gather, new_sale, rush, rush_ready
-from stand import Row, median, precise_cpu
+from stand import Row, median, precise_cpu, row_of_runs
 
 BUYERS, UNITS = 50000, 1000
 RUSH_S = 5  # "within seconds"
@@ -80,7 +80,7 @@ def rows(found):
     made[-1].found, made[-1].aim, made[-1].met = f'{share:.0%} of a read', f'{ANSWERED_SHARE:.0%}', share >= ANSWERED_SHARE
     for name, key in (('16 others, alone', 'alone'), ('beside 10,000 reads/s', 'reads'), (f'beside {BUYERS // RUSH_S:,} buyers/s', 'rush')):
         runs = [one[key] for one in others_]
-        made.append(Row(name, **{column: median(runs, column) for column in ('per_s', 'p50_ms', 'p99_ms')}))
+        made.append(row_of_runs(name, runs, server_us=median(runs, 'server_cpu_us')))
         slower = 1 - statistics.median(one[key]['per_s'] / one['alone']['per_s'] for one in others_)
         if key != 'alone':
             own = statistics.median(run['crowd']['self_cpu_us'] * run['crowd']['per_s'] / 1e6 for run in runs)
