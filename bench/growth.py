@@ -148,16 +148,15 @@ class Shop:
         self.cursors = self.walk()
 
     def walk(self):
-        """Cursors of pages far down: after 2,000 products of everything, by price."""
-        found, cursor = [], ''
-        for page in range(24):
-            _, body, _ = self.client.ask('GET', f'/v1/products?sort=price_asc&limit=100{cursor}')
-            cursor = '&cursor=' + (json.loads(body)['next_cursor'] or '')
-            if cursor == '&cursor=':
+        """Cursors of pages far down: after some 2,000 products of everything, by price, or as many as there are."""
+        found = []
+        while len(found) < 24:
+            _, body, _ = self.client.ask('GET', '/v1/products?sort=price_asc&limit=100' + (found[-1] if found else ''))
+            cursor = json.loads(body)['next_cursor']
+            if cursor is None:
                 break
-            if page > 15:
-                found.append(cursor)
-        return found
+            found.append('&cursor=' + cursor)
+        return found[-8:]
 
     def blocks(self):
         """Pages touched and milliseconds of planning and running, of all statements so far."""
@@ -268,6 +267,7 @@ def compare(shops, name, kind, requests):
     for shop in shops:
         blocks, plan_ms, run_ms, read = [(after - start) / requests for after, start in zip(shop.blocks(), before[shop.database])]
         found[shop.database] = {'p50_ms': statistics.median(times[shop.database]), 'p90_ms': statistics.quantiles(times[shop.database], n=10)[8],
+                                'p99_ms': statistics.quantiles(times[shop.database], n=100)[98],
                                 'blocks': blocks, 'blocks_read': read, 'plan_ms': plan_ms, 'run_ms': run_ms}
     small, large = (found[shop.database] for shop in shops)
     say(f'  {name:40} {small["p50_ms"]:7.2f} → {large["p50_ms"]:7.2f} ms {large["p50_ms"] / small["p50_ms"]:5.2f} ×; p90 {small["p90_ms"]:6.2f} → {large["p90_ms"]:6.2f}; '
@@ -332,7 +332,7 @@ def rows(found):
     for name, both in found['kinds'].items():
         small, large = both['small'], both['large']
         ratio = large['p50_ms'] / small['p50_ms']
-        table.append(Row(name, p50_ms=large['p50_ms'], p99_ms=large['p90_ms'], aim=f'≤ {RATIO_AIM} ×', met=ratio <= RATIO_AIM,
+        table.append(Row(name, p50_ms=large['p50_ms'], p99_ms=large['p99_ms'], aim=f'≤ {RATIO_AIM} ×', met=ratio <= RATIO_AIM,
                          found=f'{ratio:.2f} × the {small["p50_ms"]:.2f} ms of 1 %; pages {small["blocks"]:.0f} → {large["blocks"]:.0f}'))
     return table
 
