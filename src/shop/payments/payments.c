@@ -186,6 +186,7 @@ static enum error_code lock_and_read(struct finalising *f, const struct payment_
 static void list_paid(struct finalising *f, struct payment_news *news, struct payment_facts *payment,
                       struct finalised_order *of)
 {
+    CHECK(payment && of);
     of->facts.open_requested -= is_open(payment) && payment->requested;
     of->facts.state = ORDER_CONFIRMED;
     payment->state = PAYMENT_SUCCEEDED;
