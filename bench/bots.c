@@ -9,9 +9,9 @@
  *
  * until --seconds are over or SIGTERM. One line of JSON: answers by kind and status, and `got_in`: answers
  * other than refusals to tokens that are not good, which must be none. A bot whose connection is lost tries
- * again like anybody. It stands in the server's configuration, as bench/load does. */
-#include "arguments.h"
+ * again like anybody. */
 #include "client.h"
+#include "program.h"
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -19,7 +19,6 @@
 #include "bench_sql.h"
 #include "shop/accounts/accounts_token.h"
 
-#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,8 +43,7 @@ static struct {
 
 static struct bot *bots;
 static struct client *clients;
-static int64_t counts[KIND_COUNT][600], got_in;
-static volatile sig_atomic_t stopping;
+static int64_t counts[KIND_COUNT][STATUSES], got_in;
 
 static void send_next(struct client *client)
 {
@@ -77,7 +75,7 @@ static void answered(struct client *client, int status)
     counts[kind][status]++;
     if (kind >= KIND_TAMPER && status >= 200 && status < 300)
         got_in++;
-    if (status && !stopping)
+    if (status && !program_stopping())
         send_next(client);
 }
 
@@ -110,25 +108,18 @@ static void make_bot(struct bot *bot, struct arena *arena, struct user_id own, s
     bot->tampered = (struct str){tampered, bot->token.len};
 }
 
-static void prepare(struct pg *db, struct arena *arena)
+static void prepare(const struct program *program)
 {
     struct bench_buyers_rows own, victims;
-    CHECK(bench_buyers(db, arena, (struct bench_buyers_args){options.first, options.bots}, &own) == ERR_OK &&
-          bench_buyers(db, arena, (struct bench_buyers_args){0, options.victims}, &victims) == ERR_OK);
-    if (own.count < (size_t)options.bots || victims.count == 0) {
-        fputs("bots: bench/crowd.sql made fewer buyers than that\n", stderr);
-        exit(2);
-    }
+    struct bench_buyers_args bots_wanted = {options.first, options.bots}, people = {0, options.victims};
+    CHECK(bench_buyers(program->db, program->arena, bots_wanted, &own) == ERR_OK &&
+          bench_buyers(program->db, program->arena, people, &victims) == ERR_OK);
+    if (own.count < (size_t)options.bots || victims.count == 0)
+        program_give_up(program, "bench/crowd.sql made fewer buyers than that");
     bots = calloc((size_t)options.bots, sizeof *bots);
     CHECK(bots);
     for (size_t i = 0; i < (size_t)options.bots; i++)
-        make_bot(&bots[i], arena, own.items[i].user_id, victims.items[i % victims.count].user_id);
-}
-
-static void stop(int number)
-{
-    (void)number;
-    stopping = true;
+        make_bot(&bots[i], program->arena, own.items[i].user_id, victims.items[i % victims.count].user_id);
 }
 
 static void run(void)
@@ -137,12 +128,12 @@ static void run(void)
     clients = clients_connect((size_t)options.bots, answered);
     for (int64_t i = 0; i < options.bots; i++)
         send_next(&clients[i]);
-    for (int64_t now_us; clients_waiting() > 0 || !stopping;) {
+    for (int64_t now_us; clients_waiting() > 0 || !program_stopping();) {
         clients_turn(RECONNECT_US);
         now_us = clock_monotonic_us();
         if (now_us > until_us)
-            stopping = true;
-        if (now_us < next_us || stopping)
+            program_stop();
+        if (now_us < next_us || program_stopping())
             continue;
         next_us = now_us + RECONNECT_US;
         for (int64_t i = 0; i < options.bots; i++)
@@ -155,11 +146,8 @@ static void report(void)
 {
     printf("{\"got_in\":%lld", (long long)got_in);
     for (int kind = 0; kind < KIND_COUNT; kind++) {
-        printf(",\"%s\":{", kind_names[kind]);
-        for (int i = 0, any = 0; i < 600; i++)
-            if (counts[kind][i])
-                printf("%s\"%d\":%lld", any++ ? "," : "", i, (long long)counts[kind][i]);
-        putchar('}');
+        printf(",\"%s\":", kind_names[kind]);
+        statuses_print(counts[kind]);
     }
     puts("}");
 }
@@ -171,23 +159,14 @@ int main(int argc, char **argv)
                                             {"first", &options.first, 0, 1000000, NULL},
                                             {"victims", &options.victims, 1, 100000, NULL},
                                             {"seconds", &options.seconds, 1, 600, NULL}};
-    CHECK(sodium_init() >= 0);
-    arguments_read(table, sizeof table / sizeof table[0], argc, argv);
+    struct program program = program_begin(table, sizeof table / sizeof table[0], argc, argv);
     CHECK(options.sale);
-    struct error error = {.code = ERR_OK};
-    if (config_load(&error)) {
-        fprintf(stderr, "bots: %s\n", error.detail);
-        return 2;
-    }
-    signal(SIGTERM, stop);
-    struct arena *arena = arena_new();
-    struct pg *db = pg_new(config()->database_url, "bench", NULL);
-    prepare(db, arena);
+    program_await_term();
+    prepare(&program);
     run();
     report();
-    pg_free(db);
-    arena_free(arena);
     clients_free(clients);
     free(bots);
+    program_end(&program);
     return 0;
 }

@@ -1,5 +1,5 @@
 """From 1 to 1,024 shoppers: over HTTP and the engine alone, many SKUs and one, with and without miles."""
-from stand import SKUS, Row, row_of_runs, say
+from stand import SKUS, Row, row_of_load, row_of_runs, say
 
 SHOPPERS = (1, 16, 64, 256, 1024)
 WORKLOADS = [('many SKUs', SKUS, 0), ('one SKU', 1, 0), ('many SKUs, miles', SKUS, 500), ('one SKU, miles', 1, 500)]
@@ -27,7 +27,7 @@ def rows(found):
     for one in found:
         http, bare = one['http'], one['engine']
         what = f'{one["shoppers"]:,} shoppers, {one["workload"]}'
-        table += [row_of_runs(f'{what}: HTTP', [http], server_us=http['server_cpu_us'], load_us=http['self_cpu_us']),
+        table += [row_of_load(f'{what}: HTTP', [http]),
                   row_of_runs(f'{what}: engine alone', [bare], server_us=bare['self_cpu_us'], found=f'{bare["mean_batch"]:.0f} orders a batch')]
     rate = {(one['shoppers'], one['workload']): one['http']['per_s'] for one in found}
     for shoppers in SHOPPERS:

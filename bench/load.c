@@ -7,20 +7,13 @@
  * Open, with --rate: orders arrive at random moments, so many a second on average, whatever the server does,
  * and a latency counts from the moment at which the order should have been sent. What finds no shopper free
  * waits for one, and what waited longer than --deadline-ms is given up unsent. So a server that stalls is not
- * spared the orders that would have come meanwhile. `good` are orders placed within --deadline-ms.
- *
- * It stands in the server's configuration (DATABASE_URL, CATHAY_TOKEN_KEYS, CATHAY_PUBLIC_URL,
- * CATHAY_LISTEN_PORT): it reads shoppers and prices from the database and signs the tokens itself, so that no
- * password is hashed. */
-#include "arguments.h"
+ * spared the orders that would have come meanwhile. `good` are orders placed within --deadline-ms. */
 #include "client.h"
-#include "measure.h"
+#include "program.h"
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/config.h"
 #include "bench_sql.h"
-#include "shop/accounts/accounts_token.h"
 
 #include <math.h>
 #include <sodium.h>
@@ -32,8 +25,6 @@
 #define SKUS_MAX 1000000
 #define SPENT_MAX 1000000
 #define RATE_MAX 200000
-#define WARM_UP_US 500000 /* plans, caches, tokens */
-#define DRAIN_US 10000000
 #define OPEN_TURN_US 250
 
 struct shopper {
@@ -47,11 +38,11 @@ static struct {
 
 static struct bench_variants_rows variants;
 static struct client *clients;
+static struct course course = {.sending = true};
 static struct shopper *shoppers;
 static struct histogram latencies;
 static uint64_t random_state;
-static bool sending = true, counting;
-static int64_t placed, good, offered, given_up, acknowledged, worst_us, statuses[600];
+static int64_t placed, good, offered, given_up, acknowledged, worst_us, statuses[STATUSES];
 
 /* Open: shoppers that are free, and the moments of orders that wait for one. Who became free last is next, as
  * the connections of a load balancer are used, so that few are in use while the server keeps up. */
@@ -114,7 +105,7 @@ static void answered(struct client *client, int status)
     size_t number = (size_t)(client - clients);
     int64_t now_us = clock_monotonic_us(), took_us = now_us - shoppers[number].due_us;
     acknowledged += status == 201;
-    if (counting) {
+    if (course.counting) {
         statuses[status]++;
         if (status == 201) {
             placed++;
@@ -129,7 +120,7 @@ static void answered(struct client *client, int status)
         return;
     if (options.rate)
         free_shoppers[free_count++] = number;
-    else if (sending)
+    else if (course.sending)
         send_order(number, now_us);
 }
 
@@ -145,12 +136,12 @@ static void arrivals(int64_t now_us)
     int64_t late_max = RATE_MAX;
     for (; next_arrival_us <= now_us && late_count < late_max; next_arrival_us += next_gap_us()) {
         late_ring[(late_first + late_count++) % late_max] = next_arrival_us;
-        offered += counting;
+        offered += course.counting;
     }
     for (; late_count > 0; late_count--, late_first = (late_first + 1) % late_max) {
         int64_t due_us = late_ring[late_first];
         if (now_us - due_us > options.deadline_ms * 1000) {
-            given_up += counting;
+            given_up += course.counting;
             continue;
         }
         if (free_count == 0)
@@ -173,20 +164,15 @@ static void open_turn(int64_t now_us, int64_t until_us)
     clients_turn(0);
 }
 
-static void run_for(int64_t time_us)
+static void turn(int64_t now_us, int64_t until_us)
 {
-    int64_t until_us = clock_monotonic_us() + time_us;
-    for (int64_t now_us; (now_us = clock_monotonic_us()) < until_us;) {
-        if (!sending && clients_waiting() == 0)
-            return;
-        if (options.rate && sending)
-            open_turn(now_us, until_us);
-        else
-            clients_turn(until_us - now_us);
-    }
+    if (options.rate && course.sending)
+        open_turn(now_us, until_us);
+    else
+        clients_turn(until_us - now_us);
 }
 
-static void parse(int argc, char **argv)
+static struct program begin(int argc, char **argv)
 {
     static const struct argument table[] = {{"shoppers", &options.shoppers, 1, CLIENTS_MAX, NULL},
                                             {"seconds", &options.seconds, 1, 600, NULL},
@@ -196,65 +182,53 @@ static void parse(int argc, char **argv)
                                             {"rate", &options.rate, 0, RATE_MAX, NULL},
                                             {"deadline-ms", &options.deadline_ms, 1, 60000, NULL},
                                             {"server", &options.server, 0, INT32_MAX, NULL}};
-    arguments_read(table, sizeof table / sizeof table[0], argc, argv);
+    return program_begin(table, sizeof table / sizeof table[0], argc, argv);
 }
 
-static void report(const struct sample *before, const struct sample *after, int64_t in_database)
+static void report(int64_t in_database)
 {
-    double seconds = (double)(after->at_us - before->at_us) / 1e6;
+    double seconds = (double)(course.after.at_us - course.before.at_us) / 1e6;
     printf("{\"shoppers\":%lld,\"skus\":%lld,\"points\":%lld,", (long long)options.shoppers,
            (long long)options.skus, (long long)options.points);
-    sample_print(before, after, placed);
+    sample_print(&course.before, &course.after, placed);
     printf(",\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"worst_ms\":%.1f,\"good_per_s\":%.1f,\"offered_per_s\":%.1f,"
            "\"given_"
-           "up\":%lld,\"acknowledged\":%lld,\"in_database\":%lld,\"server_mb\":%.1f,\"statuses\":{",
+           "up\":%lld,\"acknowledged\":%lld,\"in_database\":%lld,\"server_mb\":%.1f,\"statuses\":",
            (double)histogram_quantile_us(&latencies, 0.5) / 1e3,
            (double)histogram_quantile_us(&latencies, 0.99) / 1e3, (double)worst_us / 1e3,
            (double)good / seconds, (double)offered / seconds, (long long)given_up, (long long)acknowledged,
            (long long)in_database,
            options.server ? (double)process_memory_bytes((pid_t)options.server) / 1048576 : 0.0);
-    for (int i = 0, any = 0; i < 600; i++)
-        if (statuses[i])
-            printf("%s\"%d\":%lld", any++ ? "," : "", i, (long long)statuses[i]);
-    puts("}}");
+    statuses_print(statuses);
+    puts("}");
 }
 
-static int64_t count_orders(struct pg *db, struct arena *arena)
+static int64_t count_orders(const struct program *program)
 {
     struct bench_orders_row row;
     bool found;
-    CHECK(bench_orders(db, arena, &row, &found) == ERR_OK && found);
+    CHECK(bench_orders(program->db, program->arena, &row, &found) == ERR_OK && found);
     return row.count;
 }
 
-static bool prepare(struct pg *db, struct arena *arena, struct error *error)
+static void prepare(const struct program *program)
 {
     struct bench_customers_rows customers;
-    if (bench_variants(db, arena, (struct bench_variants_args){options.skus}, &variants) ||
-        bench_customers(db, arena, (struct bench_customers_args){options.shoppers}, &customers)) {
-        *error = *pg_error(db);
-        return false;
-    }
-    if (variants.count == 0 || customers.count == 0 || token_service_start(error)) {
-        if (!error->code)
-            error_set(error, ERR_VALIDATION, "fill the database with bench/seed.sql first");
-        return false;
-    }
+    if (bench_variants(program->db, program->arena, (struct bench_variants_args){options.skus}, &variants) ||
+        bench_customers(program->db, program->arena, (struct bench_customers_args){options.shoppers},
+                        &customers) ||
+        variants.count == 0 || customers.count == 0)
+        program_give_up(program, "fill the database with bench/seed.sql first");
     shoppers = calloc((size_t)options.shoppers, sizeof *shoppers);
     late_ring = calloc(RATE_MAX, sizeof *late_ring);
     CHECK(shoppers && late_ring);
-    for (int64_t i = 0; i < options.shoppers; i++) {
-        struct principal principal = {.role = ROLE_CUSTOMER,
-                                      .user_id = customers.items[(size_t)i % customers.count].user_id,
-                                      .session_id = session_id_new()};
-        shoppers[i].token = token_service_issue(arena, &principal);
-    }
+    for (int64_t i = 0; i < options.shoppers; i++)
+        shoppers[i].token = program_token(program, customers.items[(size_t)i % customers.count].user_id);
     randombytes_buf(&random_state, sizeof random_state);
     random_state |= 1;
-    return true;
 }
 
-static void begin(void)
+static void open_shop(void)
 {
     clients = clients_connect((size_t)options.shoppers, answered);
     next_arrival_us = clock_monotonic_us();
@@ -268,33 +242,18 @@ static void begin(void)
 
 int main(int argc, char **argv)
 {
-    CHECK(sodium_init() >= 0);
-    parse(argc, argv);
-    struct error error = {.code = ERR_OK};
-    struct arena *arena = arena_new();
-    bool configured = config_load(&error) == ERR_OK;
-    struct pg *db = pg_new(config()->database_url, "bench", NULL);
-    if (!configured || !prepare(db, arena, &error)) {
-        fprintf(stderr, "load: %s\n", error.detail);
-        return 2;
-    }
-    int64_t already = count_orders(db, arena);
-    struct sample before, after;
-    begin();
-    run_for(WARM_UP_US);
-    CHECK(sample_take(db, (pid_t)options.server, &before) == ERR_OK);
-    counting = true;
-    run_for(options.seconds * 1000000);
-    counting = false;
-    CHECK(sample_take(db, (pid_t)options.server, &after) == ERR_OK);
-    sending = false;
-    run_for(DRAIN_US);
-    report(&before, &after, count_orders(db, arena) - already);
-    token_service_stop();
-    pg_free(db);
-    arena_free(arena);
+    struct program program = begin(argc, argv);
+    prepare(&program);
+    int64_t already = count_orders(&program);
+    course.seconds = options.seconds;
+    course.server = (pid_t)options.server;
+    course.turn = turn;
+    open_shop();
+    course_run(&program, &course);
+    report(count_orders(&program) - already);
     clients_free(clients);
     free(shoppers);
     free(late_ring);
+    program_end(&program);
     return 0;
 }

@@ -152,3 +152,12 @@ void sample_print(const struct sample *before, const struct sample *after, int64
            (double)(after->wal_bytes - before->wal_bytes) / count,
            (double)(after->wal_syncs - before->wal_syncs) / count);
 }
+
+void statuses_print(const int64_t counts[STATUSES])
+{
+    putchar('{');
+    for (int i = 0, any = 0; i < STATUSES; i++)
+        if (counts[i])
+            printf("%s\"%d\":%lld", any++ ? "," : "", i, (long long)counts[i]);
+    putchar('}');
+}

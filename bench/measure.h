@@ -38,4 +38,9 @@ enum error_code sample_take(struct pg *db, pid_t server_pid, struct sample *samp
 /* One line of JSON with what was used between the two, per operation where that says more. */
 void sample_print(const struct sample *before, const struct sample *after, int64_t operations);
 
+/* Answers by their HTTP status; 0: there was none. */
+#define STATUSES 600
+/* An object of JSON with those that came. */
+void statuses_print(const int64_t counts[STATUSES]);
+
 #endif

@@ -4,7 +4,7 @@ import re
 import statistics
 import subprocess
 
-from stand import CUSTOMERS, HERE, SKUS, Row, median, row_of_runs, say, tree_cpu
+from stand import CUSTOMERS, HERE, SKUS, Row, median, row_of_load, row_of_runs, say, tree_cpu
 
 SHOPPERS = 256
 WORKLOADS = [  # name, SKUs, points of each order, times pgbench to reach over HTTP
@@ -16,10 +16,9 @@ RATE_AIM = 12000
 
 
 def measure(stand):
-    rounds, seconds = (1, 2) if stand.quick else (3, 3)
     runs = {name: {'pgbench': [], 'http': [], 'engine': []} for name, *_ in WORKLOADS}
     clients = {}
-    for number in range(rounds):
+    for number in range(stand.rounds):
         stand.fresh_database()
         server = stand.start('serve')
         for name, skus, points, _ in WORKLOADS:
@@ -27,9 +26,9 @@ def measure(stand):
             if name not in clients:  # the baseline at its best
                 tried = [pgbench(stand, n, skus, points, 1) for n in (8, 16, 64)]
                 clients[name] = max(tried, key=lambda found: found['per_s'])['clients']
-            of['pgbench'].append(pgbench(stand, clients[name], skus, points, seconds))
-            of['http'].append(stand.load(server, shoppers=SHOPPERS, skus=skus, points=points, seconds=seconds))
-            of['engine'].append(stand.engine(shoppers=SHOPPERS, skus=skus, points=points, seconds=seconds))
+            of['pgbench'].append(pgbench(stand, clients[name], skus, points, stand.seconds))
+            of['http'].append(stand.load(server, shoppers=SHOPPERS, skus=skus, points=points, seconds=stand.seconds))
+            of['engine'].append(stand.engine(shoppers=SHOPPERS, skus=skus, points=points, seconds=stand.seconds))
             say(f'  round {number + 1}, {name}: pgbench {of["pgbench"][-1]["per_s"]:,.0f}, HTTP {of["http"][-1]["per_s"]:,.0f}, '
                 f'engine {of["engine"][-1]["per_s"]:,.0f} orders/s')
         stand.stop(server)
@@ -64,8 +63,7 @@ def rows(runs):
         http, bare = times('http', 'pgbench'), times('http', 'engine')
         table += [
             row_of_runs(f'{name}: pgbench, one PL/pgSQL call per order ({of["pgbench"][0]["clients"]} clients)', of['pgbench']),
-            row_of_runs(f'{name}: HTTP', of['http'], server_us=median(of['http'], 'server_cpu_us'), load_us=median(of['http'], 'self_cpu_us'),
-                        found=f'{http:.1f} × pgbench', aim=f'≥ {aim} ×', met=http >= aim),
+            row_of_load(f'{name}: HTTP', of['http'], found=f'{http:.1f} × pgbench', aim=f'≥ {aim} ×', met=http >= aim),
             row_of_runs(f'{name}: engine alone', of['engine'], server_us=median(of['engine'], 'self_cpu_us'),
                         found=f'{times("engine", "pgbench"):.1f} × pgbench'),
             Row(f'{name}: HTTP of the engine alone', found=f'{bare:.0%}', aim='≥ 50 %', met=bare >= 0.5)]

@@ -1,7 +1,7 @@
 """Latency at half of the highest rate, and what is still done in time when twice that rate is offered: orders over HTTP."""
 import statistics
 
-from stand import SKUS, Row, median, row_of_runs, say
+from stand import SKUS, Row, median, row_of_load, say
 
 OPEN_SHOPPERS = 8000  # connections for arrivals at a rate; no arrival waits for a shopper
 DEADLINE_MS = 1000
@@ -9,15 +9,14 @@ LATENCY_AIM, GOODPUT_AIM = 10, 0.9
 
 
 def measure(stand):
-    rounds, seconds = (1, 2) if stand.quick else (3, 3)
     runs = {name: [] for name in ('one', 'peak', 'half', 'double')}
-    for number in range(rounds):
+    for number in range(stand.rounds):
         stand.fresh_database()
         server = stand.start('serve')
         runs['one'].append(stand.load(server, shoppers=1, skus=SKUS, seconds=2))
         closed = [stand.load(server, shoppers=shoppers, skus=SKUS, seconds=2) for shoppers in (256, 1024)]
         peak = max(closed, key=lambda found: found['per_s'])
-        options = {'shoppers': OPEN_SHOPPERS, 'skus': SKUS, 'seconds': seconds, 'deadline-ms': DEADLINE_MS}
+        options = {'shoppers': OPEN_SHOPPERS, 'skus': SKUS, 'seconds': stand.seconds, 'deadline-ms': DEADLINE_MS}
         half = stand.load(server, **options, rate=int(peak['per_s'] / 2))
         double = stand.load(server, refusals=True, **options, rate=int(peak['per_s'] * 2))
         for name, found in (('peak', peak), ('half', half), ('double', double)):
@@ -35,11 +34,8 @@ def rows(runs):
     share = statistics.median(double['good_per_s'] / peak['per_s'] for double, peak in zip(runs['double'], runs['peak']))
     refused = median([{'share': run['statuses'].get('503', 0) / max(1, sum(run['statuses'].values()))} for run in runs['double']], 'share')
 
-    def line(what, name, **more):
-        return row_of_runs(what, runs[name], server_us=median(runs[name], 'server_cpu_us'), load_us=median(runs[name], 'self_cpu_us'), **more)
-
-    return [line('unloaded: one shopper', 'one'), line('peak: the better of 256 and 1,024 shoppers', 'peak'),
-            line('arrivals at half of the peak', 'half', found=f'p99 is {slower:.1f} × the p50 of one shopper', aim=f'< {LATENCY_AIM} ×', met=slower < LATENCY_AIM),
-            line('arrivals at twice the peak', 'double', found=f'{refused:.0%} of the answers are refusals'),
+    return [row_of_load('unloaded: one shopper', runs['one']), row_of_load('peak: the better of 256 and 1,024 shoppers', runs['peak']),
+            row_of_load('arrivals at half of the peak', runs['half'], found=f'p99 is {slower:.1f} × the p50 of one shopper', aim=f'< {LATENCY_AIM} ×', met=slower < LATENCY_AIM),
+            row_of_load('arrivals at twice the peak', runs['double'], found=f'{refused:.0%} of the answers are refusals'),
             Row(f'orders within {DEADLINE_MS} ms at twice the peak', per_s=median(runs['double'], 'good_per_s'), found=f'{share:.0%} of the peak',
                 aim=f'≥ {GOODPUT_AIM:.0%}', met=share >= GOODPUT_AIM)]

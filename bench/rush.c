@@ -14,20 +14,14 @@
  * answer (a connection lost, 503, a request of the same key in flight) repeats the request with its key until
  * there is one. Who has bought stays away. Each order that is acknowledged is a line of FILE: the buyer's
  * number, the order, the buyer's token. After SIGTERM nobody comes back any more, but whoever waits for an
- * answer still gets it.
- *
- * It stands in the server's configuration, as bench/load does. */
-#include "arguments.h"
+ * answer still gets it. */
 #include "client.h"
-#include "measure.h"
+#include "program.h"
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/config.h"
 #include "bench_sql.h"
-#include "shop/accounts/accounts_token.h"
 
-#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,8 +64,7 @@ static int64_t *connect_due_us;
 static struct histogram latencies;
 static FILE *orders;
 static uint64_t run_key;
-static volatile sig_atomic_t stopping;
-static int64_t arrived, asked, first_us, first_cpu_us, last_sale_us, statuses[600];
+static int64_t arrived, asked, first_us, first_cpu_us, last_sale_us, statuses[STATUSES];
 static int64_t bought, replayed, sold_out, limit, repeated, lost, other;
 
 static const char body[] =
@@ -131,7 +124,7 @@ static int64_t next_arrival_us(void)
 {
     bool more = options.seconds ? clock_monotonic_us() - first_us < options.seconds * INT64_C(1000000)
                                 : arrived < options.buyers;
-    if (stopping || !more)
+    if (program_stopping() || !more)
         return INT64_MAX;
     return options.rate ? first_us + arrived * 1000000 / options.rate : first_us;
 }
@@ -171,7 +164,7 @@ static int64_t least(int64_t a, int64_t b)
 /* Everybody whose time has come and for whom a connection is free; until when to wait. */
 static int64_t ask_who_is_due(int64_t now_us)
 {
-    if (stopping)
+    if (program_stopping())
         returns.count = 0;
     reconnect_some(now_us);
     while (idle_count > 0) {
@@ -195,7 +188,7 @@ static int64_t ask_who_is_due(int64_t now_us)
 static bool all_done(void)
 {
     return clients_waiting() == 0 && repeats.count == 0 && returns.count == 0 &&
-           next_arrival_us() == INT64_MAX && (stopping || !options.again_ms || options.seconds);
+           next_arrival_us() == INT64_MAX && (program_stopping() || !options.again_ms || options.seconds);
 }
 
 /* ── answers ── */
@@ -241,7 +234,7 @@ static void answered(struct client *c, int status)
             repeat(number);
     } else if (client_answer_has(c, STR("\"sale_sold_out\""))) {
         sold_out++;
-        if (firm && !stopping)
+        if (firm && !program_stopping())
             queue_put(&returns, options.buyers, number, &buyers[number].due_us);
     } else if (client_answer_has(c, STR("\"sale_limit\""))) {
         limit++;
@@ -251,15 +244,9 @@ static void answered(struct client *c, int status)
     }
 }
 
-static void stop(int number)
-{
-    (void)number;
-    stopping = true;
-}
-
 /* ── the run ── */
 
-static void parse(int argc, char **argv)
+static struct program begin(int argc, char **argv)
 {
     static const struct argument table[] = {{"sale", .text = &options.sale},
                                             {"get", .text = &options.get},
@@ -271,33 +258,27 @@ static void parse(int argc, char **argv)
                                             {"rate", &options.rate, 0, RATE_MAX, NULL},
                                             {"again-ms", &options.again_ms, 0, 60000, NULL},
                                             {"wait", &options.wait, 0, 1, NULL}};
-    arguments_read(table, sizeof table / sizeof table[0], argc, argv);
+    struct program program = program_begin(table, sizeof table / sizeof table[0], argc, argv);
     CHECK(options.sale || options.get);
     returns.wait_us = options.again_ms * 1000;
+    program_await_term();
+    return program;
 }
 
-static void prepare(struct pg *db, struct arena *arena)
+static void prepare(const struct program *program)
 {
     struct bench_buyers_rows customers;
     struct bench_buyers_args wanted = {options.first, options.buyers};
-    struct error error = {.code = ERR_OK};
-    CHECK(bench_buyers(db, arena, wanted, &customers) == ERR_OK);
-    if (customers.count < (size_t)options.buyers || token_service_start(&error)) {
-        fprintf(stderr, "rush: %s\n",
-                error.code ? error.detail : "bench/crowd.sql made fewer buyers than that");
-        exit(2);
-    }
+    CHECK(bench_buyers(program->db, program->arena, wanted, &customers) == ERR_OK);
+    if (customers.count < (size_t)options.buyers)
+        program_give_up(program, "bench/crowd.sql made fewer buyers than that");
     buyers = calloc((size_t)options.buyers, sizeof *buyers);
     asking = calloc((size_t)options.connections, sizeof *asking);
     idle = calloc((size_t)options.connections, sizeof *idle);
     connect_due_us = calloc((size_t)options.connections, sizeof *connect_due_us);
     CHECK(buyers && asking && idle && connect_due_us);
-    for (int i = 0; i < options.buyers; i++) {
-        struct principal principal = {.role = ROLE_CUSTOMER,
-                                      .user_id = customers.items[i].user_id,
-                                      .session_id = {customers.items[i].user_id.uuid}};
-        buyers[i].token = token_service_issue(arena, &principal);
-    }
+    for (int i = 0; i < options.buyers; i++)
+        buyers[i].token = program_token(program, customers.items[i].user_id);
     queue_make(&repeats, options.buyers);
     queue_make(&returns, options.buyers);
     queue_make(&lost_connections, options.connections);
@@ -350,24 +331,12 @@ static void report(void)
 
 int main(int argc, char **argv)
 {
-    CHECK(sodium_init() >= 0);
-    parse(argc, argv);
-    struct error error = {.code = ERR_OK};
-    if (config_load(&error)) {
-        fprintf(stderr, "rush: %s\n", error.detail);
-        return 2;
-    }
-    signal(SIGTERM, stop);
-    struct arena *arena = arena_new();
-    struct pg *db = pg_new(config()->database_url, "bench", NULL);
-    prepare(db, arena);
+    struct program program = begin(argc, argv);
+    prepare(&program);
     run();
     report();
     if (orders)
         fclose(orders);
-    token_service_stop();
-    pg_free(db);
-    arena_free(arena);
     clients_free(clients);
     free(buyers);
     free(asking);
@@ -376,5 +345,6 @@ int main(int argc, char **argv)
     free(repeats.numbers);
     free(returns.numbers);
     free(lost_connections.numbers);
+    program_end(&program);
     return 0;
 }

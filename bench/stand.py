@@ -55,6 +55,11 @@ def row_of_runs(what, runs, **more):
     return Row(what, **{column: median(runs, key) for column, key in columns.items() if key in runs[0]}, **more)
 
 
+def row_of_load(what, runs, **more):
+    """What the programs that make load over HTTP print: with the server's CPU time and their own."""
+    return row_of_runs(what, runs, server_us=median(runs, 'server_cpu_us'), load_us=median(runs, 'self_cpu_us'), **more)
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
@@ -105,6 +110,7 @@ def memory_mb(pid):
 class Stand:
     def __init__(self, quick=False, customers=CUSTOMERS):
         self.quick = quick
+        self.rounds, self.seconds = (1, 2) if quick else (3, 3)  # of a contender
         self.customers = customers
         self.wrong = []  # what must not be, in words: the run then fails
         self.events_per_s, self.verified = [], []
