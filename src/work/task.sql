@@ -44,12 +44,15 @@ FOR UPDATE;
 UPDATE task SET state = 'done', finished_at = clock_timestamp(), lease_until = NULL, lease_owner = NULL
 WHERE id = :id AND state = 'running' AND lease_owner = :owner AND attempt = :attempt;
 
+-- A transaction's row was locked while it ran, so its lease may have ended unrenewed, and the sweeper may come between its
+-- rollback and this. While nobody has claimed the task since (its attempt is still ours), the reason and the pause are ours to
+-- say; once it is somebody else's there is no row to change.
 -- name: task_mark_failed(id task_id, owner uuid, attempt int4, dead bool, delay_ms int8, error text) :exec
 UPDATE task SET state = CASE WHEN :dead THEN 'dead' ELSE 'ready' END,
     finished_at = CASE WHEN :dead THEN clock_timestamp() END,
     due_at = clock_timestamp() + :delay_ms * interval '1 millisecond',
     pushed_at = NULL, lease_until = NULL, lease_owner = NULL, last_error = :error
-WHERE id = :id AND state = 'running' AND lease_owner = :owner AND attempt = :attempt;
+WHERE id = :id AND attempt = :attempt AND (state = 'running' AND lease_owner = :owner OR state = 'ready');
 
 -- A task that this release does not know: given back as if it had not been claimed, for a worker of another release.
 -- name: task_put_back(id task_id, owner uuid, attempt int4, delay_ms int8) :exec
