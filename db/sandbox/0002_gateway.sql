@@ -81,15 +81,20 @@ AS $$
         'status', 'succeeded')
 $$;
 
+-- Reads a table and is not inlined: as plain SQL it would be planned anew at each call.
 CREATE FUNCTION sandbox.refund_json(r sandbox.refund) RETURNS json
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 AS $$
-    SELECT json_build_object(
+DECLARE
+    i sandbox.payment_intent;
+BEGIN
+    SELECT * INTO i FROM sandbox.payment_intent WHERE id = r.payment_intent;
+    RETURN json_build_object(
         'id', r.id, 'object', 'refund', 'amount', r.amount, 'balance_transaction', NULL, 'charge', i.latest_charge,
         'created', sandbox.seconds(r.created_at), 'currency', i.currency, 'failure_reason', r.failure_reason,
         'metadata', r.metadata, 'payment_intent', r.payment_intent, 'reason', r.reason, 'receipt_number', NULL,
-        'source_transfer_reversal', NULL, 'status', r.status, 'transfer_reversal', NULL)
-    FROM sandbox.payment_intent i WHERE i.id = r.payment_intent
+        'source_transfer_reversal', NULL, 'status', r.status, 'transfer_reversal', NULL);
+END
 $$;
 
 -- The secret is told once, when the endpoint is made.

@@ -41,10 +41,12 @@ CREATE TABLE sandbox.shipment (
 );
 CREATE INDEX shipment_reference ON sandbox.shipment (reference);
 
+-- These functions read tables, so that PostgreSQL does not inline them; as plain SQL they would be planned anew at each call.
 CREATE FUNCTION sandbox.tracker_json(t sandbox.tracker) RETURNS json
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 AS $$
-    SELECT json_build_object(
+BEGIN
+    RETURN json_build_object(
         'id', t.id, 'object', 'Tracker', 'mode', 'test', 'tracking_code', t.tracking_code, 'status', t.status,
         'status_detail', t.status, 'created_at', t.created_at, 'updated_at', t.updated_at, 'signed_by', NULL, 'weight', NULL,
         'est_delivery_date', NULL, 'shipment_id', t.shipment_id, 'carrier', t.carrier,
@@ -55,13 +57,18 @@ AS $$
                 'tracking_location', json_build_object('object', 'TrackingLocation', 'city', s.city, 'state', NULL,
                                                        'country', s.country, 'zip', NULL)) ORDER BY s.number), '[]')
             FROM sandbox.tracker_step s WHERE s.tracker_id = t.id),
-        'fees', json_build_array(), 'carrier_detail', NULL, 'public_url', t.public_url)
+        'fees', json_build_array(), 'carrier_detail', NULL, 'public_url', t.public_url);
+END
 $$;
 
 CREATE FUNCTION sandbox.shipment_json(s sandbox.shipment) RETURNS json
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 AS $$
-    SELECT json_build_object(
+DECLARE
+    t sandbox.tracker;
+BEGIN
+    SELECT * INTO t FROM sandbox.tracker WHERE shipment_id = s.id;
+    RETURN json_build_object(
         'id', s.id, 'object', 'Shipment', 'mode', 'test', 'created_at', s.created_at, 'updated_at', s.updated_at,
         'reference', s.reference, 'is_return', false, 'status', coalesce(t.status, 'unknown'),
         'to_address', s.to_address, 'from_address', s.from_address, 'buyer_address', s.to_address,
@@ -73,7 +80,6 @@ AS $$
         'tracking_code', t.tracking_code,
         'tracker', CASE WHEN t.id IS NOT NULL THEN sandbox.tracker_json(t) END,
         'refund_status', NULL, 'insurance', NULL, 'customs_info', NULL, 'scan_form', NULL, 'order_id', NULL, 'batch_id', NULL,
-        'fees', json_build_array(), 'messages', json_build_array(), 'forms', json_build_array(), 'options', json_build_object())
-    FROM (SELECT) one
-    LEFT JOIN sandbox.tracker t ON t.shipment_id = s.id
+        'fees', json_build_array(), 'messages', json_build_array(), 'forms', json_build_array(), 'options', json_build_object());
+END
 $$;

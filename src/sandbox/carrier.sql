@@ -43,12 +43,10 @@ FROM sandbox.shipment s JOIN sandbox.tracker t ON t.shipment_id = s.id
 WHERE s.label_token = :label_token;
 
 -- name: sandbox_tracker_insert(id text, tracking_code text, carrier text, shipment_id text?, public_url text, city text?,
--- country text?, step_ms int8) :one
--- returns: body json
-INSERT INTO sandbox.tracker AS t (id, tracking_code, carrier, shipment_id, public_url, city, country, due_at)
+-- country text?, step_ms int8) :exec
+INSERT INTO sandbox.tracker (id, tracking_code, carrier, shipment_id, public_url, city, country, due_at)
 VALUES (:id, :tracking_code, :carrier, :shipment_id, :public_url, :city, :country,
-        CASE WHEN :step_ms::int8 > 0 THEN now() + :step_ms * interval '1 millisecond' END)
-RETURNING sandbox.tracker_json(t) AS body;
+        CASE WHEN :step_ms::int8 > 0 THEN now() + :step_ms * interval '1 millisecond' END);
 
 -- name: sandbox_tracker_show(id text) :one
 -- returns: body json

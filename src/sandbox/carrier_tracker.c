@@ -147,9 +147,7 @@ enum error_code carrier_tracker_make(struct pg *db, struct arena *arena, struct 
         .country = country,
         .step_ms = config()->sandbox_parcel_step_ms,
     };
-    struct sandbox_tracker_insert_row row;
-    bool found;
-    enum error_code code = sandbox_tracker_insert(db, arena, args, &row, &found);
+    enum error_code code = sandbox_tracker_insert(db, args, NULL);
     const char *target = shipment_id.ptr ? NULL : status_of_test_code(code_text);
     if (code == ERR_OK && target && strcmp(target, "unknown") != 0) {
         for (size_t i = 0; code == ERR_OK && i < WAY_LENGTH; i++) {

@@ -101,11 +101,12 @@ static enum error_code create(struct gateway_call *call)
         return gateway_refuse(call, 400, NULL, "amount",
                               "Refund amount (%lld) is greater than unrefunded amount on charge (%lld)",
                               (long long)args.amount, (long long)left);
-    bool pending = sandbox_fault_take(call->db, call->arena, GATEWAY_NAME, "refund_pending", NULL);
-    args.status = pending ? STR("pending") : STR("succeeded");
+    struct sandbox_use pending = {.fault = "refund_pending"};
+    sandbox_faults_take(call->db, call->arena, GATEWAY_NAME, &pending, 1);
+    args.status = pending.fails ? STR("pending") : STR("succeeded");
     code = sandbox_refund_insert(call->db, args, NULL);
     if (code == ERR_OK)
-        code = refund_events(call, args.id, args.payment_intent, !pending);
+        code = refund_events(call, args.id, args.payment_intent, !pending.fails);
     return code ? code : refund_answer(call, args.id);
 }
 

@@ -74,27 +74,36 @@ struct str sandbox_origin(const struct request *req)
     return arena_printf(req->arena, "http://%.*s", STR_ARG(host));
 }
 
-bool sandbox_fault_take(struct pg *db, struct arena *arena, const char *partner, const char *name,
-                        int64_t *value)
+void sandbox_faults_take(struct pg *db, struct arena *arena, const char *partner, struct sandbox_use *uses,
+                         size_t count)
 {
-    struct sandbox_fault_use_row row;
-    bool found = false;
-    struct sandbox_fault_use_args args = {str_from(partner), str_from(name)};
-    if (sandbox_fault_use(db, arena, args, &row, &found) != ERR_OK || !found)
-        return false;
-    if (value)
-        *value = row.value;
-    return true;
+    struct str *names = ARENA_ARRAY(arena, struct str, count);
+    for (size_t i = 0; i < count; i++) {
+        names[i] = str_from(uses[i].fault);
+        uses[i].fails = false;
+    }
+    struct sandbox_fault_use_args args = {str_from(partner), {names, count}};
+    struct sandbox_fault_use_rows rows;
+    if (sandbox_fault_use(db, arena, args, &rows) != ERR_OK)
+        return;
+    for (size_t i = 0; i < rows.count; i++)
+        for (size_t u = 0; u < count; u++)
+            if (str_equal(rows.items[i].name, names[u])) {
+                uses[u].fails = true;
+                uses[u].value = rows.items[i].value;
+            }
 }
 
 enum sandbox_fault sandbox_fault_of_call(struct pg *db, struct arena *arena, const char *partner)
 {
-    int64_t value = 0;
-    if (sandbox_fault_take(db, arena, partner, "api_hang", &value))
-        sandbox_sleep_ms(value);
-    if (sandbox_fault_take(db, arena, partner, "api_error", NULL))
+    enum { HANG, ERROR, LOST };
+    struct sandbox_use uses[] = {{.fault = "api_hang"}, {.fault = "api_error"}, {.fault = "api_lost"}};
+    sandbox_faults_take(db, arena, partner, uses, 3);
+    if (uses[HANG].fails)
+        sandbox_sleep_ms(uses[HANG].value);
+    if (uses[ERROR].fails)
         return SANDBOX_FAULT_ERROR;
-    return sandbox_fault_take(db, arena, partner, "api_lost", NULL) ? SANDBOX_FAULT_LOST : SANDBOX_FAULT_NONE;
+    return uses[LOST].fails ? SANDBOX_FAULT_LOST : SANDBOX_FAULT_NONE;
 }
 
 /* ---- schema ---- */

@@ -65,9 +65,15 @@ bool sandbox_decode(const struct api_input *input, struct arena *arena, void **o
  *   api_lost    the next calls do their work and answer 500
  *   api_hang    the next calls wait `value` ms before they do anything
  *   webhook_drop, webhook_delay (value ms), webhook_duplicate (value copies): of the next events
- * and what a part adds. Takes one use; false when there is none left. */
-bool sandbox_fault_take(struct pg *db, struct arena *arena, const char *partner, const char *name,
-                        int64_t *value);
+ * and what a part adds. Takes one use of each that has any left, and tells which: one statement, as every
+ * call asks. */
+struct sandbox_use {
+    const char *fault;
+    bool fails;
+    int64_t value; /* kept as it was where it does not fail */
+};
+void sandbox_faults_take(struct pg *db, struct arena *arena, const char *partner, struct sandbox_use *uses,
+                         size_t count);
 
 enum sandbox_fault { SANDBOX_FAULT_NONE, SANDBOX_FAULT_ERROR, SANDBOX_FAULT_LOST };
 /* For the beginning of an API call: waits where it has to hang. */

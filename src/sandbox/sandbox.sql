@@ -2,11 +2,12 @@
 -- returns: checksum text
 SELECT coalesce(obj_description(to_regnamespace('sandbox')::oid, 'pg_namespace'), '') AS checksum;
 
--- name: sandbox_fault_use(partner text, name text) :one
--- returns: value int8
+-- One use of each of these faults that has any left.
+-- name: sandbox_fault_use(partner text, names text[]) :many
+-- returns: name text, value int8
 UPDATE sandbox.fault SET calls = calls - 1
-WHERE partner = :partner AND name = :name AND calls > 0
-RETURNING value;
+WHERE partner = :partner AND name = ANY (:names) AND calls > 0
+RETURNING name, value;
 
 -- name: sandbox_fault_set(partner text, name text, calls int4, value int8) :exec
 INSERT INTO sandbox.fault (partner, name, calls, value) VALUES (:partner, :name, :calls, :value)

@@ -51,17 +51,18 @@ enum error_code sandbox_event_publish(struct pg *db, struct arena *arena, const 
     enum error_code code = sandbox_event_insert(db, event, NULL);
     if (code)
         return code;
-    int64_t delay_ms = 0, copies = 1;
-    bool dropped = sandbox_fault_take(db, arena, partner, "webhook_drop", NULL);
-    sandbox_fault_take(db, arena, partner, "webhook_delay", &delay_ms);
-    sandbox_fault_take(db, arena, partner, "webhook_duplicate", &copies);
+    enum { DROP, DELAY, DUPLICATE };
+    struct sandbox_use uses[] = {{.fault = "webhook_drop"},
+                                 {.fault = "webhook_delay", .value = 0},
+                                 {.fault = "webhook_duplicate", .value = 1}};
+    sandbox_faults_take(db, arena, partner, uses, 3);
     struct sandbox_delivery_insert_args args = {
         .partner = str_from(partner),
         .event_id = event_id,
         .type = type,
-        .state = dropped ? STR("dropped") : STR("waiting"),
-        .delay_ms = delay_ms,
-        .copies = copies,
+        .state = uses[DROP].fails ? STR("dropped") : STR("waiting"),
+        .delay_ms = uses[DELAY].value,
+        .copies = uses[DUPLICATE].value,
     };
     return sandbox_delivery_insert(db, args, NULL);
 }
@@ -260,7 +261,8 @@ enum error_code sandbox_webhooks_start(struct error *error)
 {
     CHECK(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
     sender.multi = curl_multi_init();
-    sender.db = pg_new(sandbox_database(), "cathay sandbox webhooks", NULL);
+    /* Not flushed: what a crash of PostgreSQL takes back is sent again. */
+    sender.db = pg_new(sandbox_database(), "cathay sandbox webhooks", "SET synchronous_commit = off");
     sender.arena = arena_new();
     sender.under_way = 0;
     atomic_store(&sender.stopping, false);
