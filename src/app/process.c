@@ -3,6 +3,7 @@
 #include "base/config.h"
 #include "base/log.h"
 #include "pg/migrate.h"
+#include "redis/memory.h"
 #include "work/work.h"
 
 #include <pthread.h>
@@ -55,6 +56,8 @@ static enum error_code begin(const char *role, bool shop)
     if (!code && shop) {
         struct pg *db = pg_new(config()->database_url, "cathay start", NULL);
         code = migrate_check(db, &error);
+        if (!code)
+            code = redis_memory_check(config()->redis_url, &error);
         if (!code)
             code = start_modules(db, &error);
         pg_free(db);

@@ -1,3 +1,4 @@
+#include "redis/memory.h"
 #include "redis/redis.h"
 
 #include <setjmp.h>
@@ -157,11 +158,39 @@ static void messages(void **state)
     redis_free(sender);
 }
 
+/* As Redis 7 and its managed kin tell it; anything else is no reason to warn. */
+static void memory_policies(void **state)
+{
+    (void)state;
+    struct redis_memory memory = redis_memory_parse(
+        STR("# Memory\r\nused_memory:1005032\r\nmaxmemory:268435456\r\nmaxmemory_human:256.00M\r\n"
+            "maxmemory_policy:volatile-lru\r\n"));
+    assert_true(str_equal(memory.policy, STR("volatile-lru")));
+    assert_int_equal(memory.max_bytes, 268435456);
+    assert_null(redis_memory_fault(&memory));
+    memory.policy = STR("allkeys-random");
+    assert_non_null(redis_memory_fault(&memory));
+    memory = (struct redis_memory){STR("noeviction"), REDIS_MEMORY_LEAST - 1};
+    assert_non_null(redis_memory_fault(&memory));
+    memory.max_bytes = 0;
+    assert_null(redis_memory_fault(&memory));
+    static const char *const odd[] = {"", "maxmemory", "maxmemory:\r\nmaxmemory_policy:", "maxmemory:-",
+                                      "\r\n:::"};
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        memory = redis_memory_parse(str_from(odd[i]));
+        assert_null(redis_memory_fault(&memory));
+    }
+    memory = redis_memory_parse(STR_NONE);
+    assert_null(redis_memory_fault(&memory));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(urls_of_tcp), cmocka_unit_test(urls_of_sockets),      cmocka_unit_test(wrong_urls),
-        cmocka_unit_test(away),        cmocka_unit_test(commands_and_scripts), cmocka_unit_test(messages),
+        cmocka_unit_test(urls_of_tcp),          cmocka_unit_test(urls_of_sockets),
+        cmocka_unit_test(wrong_urls),           cmocka_unit_test(away),
+        cmocka_unit_test(commands_and_scripts), cmocka_unit_test(messages),
+        cmocka_unit_test(memory_policies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

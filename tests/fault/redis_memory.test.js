@@ -2,7 +2,8 @@
 // Redis runs out of memory: answers that can be computed again go, what is in use or cannot be missed stays.
 const { test } = require('node:test');
 const assert = require('node:assert');
-const { shop, makePerson, poll } = require('../harness');
+const fs = require('node:fs');
+const { Environment, shop, makePerson, poll } = require('../harness');
 const { saleOf } = require('../harness/sales');
 
 const env = shop({ roles: ['serve'], settings: { limit_scale_percent: 100, limit_read: 1000000 } });
@@ -32,4 +33,26 @@ test('CCH-3 a cache that fills Redis takes nothing away from streams, stamps, li
     return answers.find(({ status }) => status === 429);
   }, { what: 'the buyer who hammers to be stopped' });
   assert.match(refused.headers['ratelimit-policy'], /^"checkout";/);
+});
+
+test('CCH-3 a Redis that may forget anything, or has little room, is told of when a process starts', async (t) => {
+  const other = await Environment.start({ roles: ['worker'], start: false });
+  t.after(() => other.stop());
+  const warnings = async (policy, memory) => {
+    await other.redis.command(`CONFIG SET maxmemory-policy ${policy}`);
+    await other.redis.command(`CONFIG SET maxmemory ${memory}`);
+    const { log } = other.role('worker');
+    if (fs.existsSync(log)) fs.truncateSync(log);
+    await other.startRole('worker');
+    const lines = () => fs.readFileSync(log, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line));
+    await poll(() => lines().some(({ message }) => message === 'started'), { what: 'the worker to start' });
+    await other.role('worker').stop();
+    return lines().filter(({ level, message }) => level === 'warn' && message.startsWith('redis'))
+      .map(({ message, policy: of, maxmemory_bytes: bytes }) => ({ message, of, bytes }));
+  };
+  assert.deepStrictEqual(await warnings('volatile-lru', '256mb'), []);
+  assert.deepStrictEqual(await warnings('noeviction', '0'), []);
+  assert.deepStrictEqual(await warnings('allkeys-lru', '256mb'),
+    [{ message: 'redis may evict streams of tasks and stamps of the cache', of: 'allkeys-lru', bytes: 268435456 }]);
+  assert.deepStrictEqual(await warnings('volatile-lru', '8mb'), [{ message: 'redis has little memory', of: 'volatile-lru', bytes: 8388608 }]);
 });
