@@ -27,3 +27,10 @@ enum error_code cursor_decode(struct str cursor, void *position, size_t bytes, s
     memcpy(position, decoded, bytes);
     return ERR_OK;
 }
+
+enum error_code cursor_read(bool has_cursor, struct str cursor, bool *present, void *position, size_t bytes,
+                            struct error *error)
+{
+    *present = has_cursor;
+    return has_cursor ? cursor_decode(cursor, position, bytes, error) : ERR_OK;
+}

@@ -13,5 +13,12 @@
 struct str cursor_encode(struct arena *arena, const void *position, size_t bytes);
 /* ERR_BAD_REQUEST with the field "cursor" where the text is not a cursor of that size. */
 enum error_code cursor_decode(struct str cursor, void *position, size_t bytes, struct error *error);
+/* Where there is one: *present tells. */
+enum error_code cursor_read(bool has_cursor, struct str cursor, bool *present, void *position, size_t bytes,
+                            struct error *error);
+/* A request's cursor, where it has one, into a struct opt_… that a query takes. */
+#define CURSOR_READ(req, in, opt)                                                                            \
+    cursor_read((in)->has_cursor, (in)->cursor, &(opt)->present, &(opt)->value, sizeof(opt)->value,          \
+                &(req)->error)
 
 #endif

@@ -204,17 +204,23 @@ static enum error_code wrong_state(struct gateway_call *call, struct str id, con
     return ERR_CONFLICT;
 }
 
+/* The intent that a call names, locked. */
+static enum error_code lock_named(struct gateway_call *call, struct sandbox_intent_lock_row *row)
+{
+    struct str id = call->in->params[0];
+    bool found;
+    enum error_code code =
+        sandbox_intent_lock(call->db, call->arena, (struct sandbox_intent_lock_args){id}, row, &found);
+    return code || found ? code : gateway_missing(call, "payment_intent", id);
+}
+
 static enum error_code confirm_operation(struct gateway_call *call)
 {
     struct str id = call->in->params[0];
     struct sandbox_intent_lock_row row;
-    bool found;
-    enum error_code code =
-        sandbox_intent_lock(call->db, call->arena, (struct sandbox_intent_lock_args){id}, &row, &found);
+    enum error_code code = lock_named(call, &row);
     if (code)
         return code;
-    if (!found)
-        return gateway_missing(call, "payment_intent", id);
     if (!str_equal(row.status, STR("requires_payment_method")) &&
         !str_equal(row.status, STR("requires_confirmation")) &&
         !str_equal(row.status, STR("requires_action")))
@@ -241,13 +247,9 @@ static enum error_code cancel_operation(struct gateway_call *call)
     if (!known)
         return gateway_refuse(call, 400, NULL, "cancellation_reason", "Invalid cancellation_reason.");
     struct sandbox_intent_lock_row row;
-    bool found;
-    enum error_code code =
-        sandbox_intent_lock(call->db, call->arena, (struct sandbox_intent_lock_args){id}, &row, &found);
+    enum error_code code = lock_named(call, &row);
     if (code)
         return code;
-    if (!found)
-        return gateway_missing(call, "payment_intent", id);
     if (str_equal(row.status, STR("succeeded")) || str_equal(row.status, STR("canceled")))
         return wrong_state(call, id, "cancel", row.status);
     code = sandbox_intent_cancel(call->db, (struct sandbox_intent_cancel_args){id, reason}, NULL);

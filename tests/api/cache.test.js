@@ -3,18 +3,14 @@
 const { test } = require('node:test');
 const assert = require('node:assert');
 const { shop, makePerson, poll, wireId } = require('../harness');
+const { threeServers } = require('../harness/caches');
 const { goods } = require('../harness/goods');
 
 const env = shop({ roles: ['serve', 'serve:2', 'serve:3', 'worker'] });
-const servers = () => ['serve', 'serve:2', 'serve:3'].map((name) => env.client(name));
+const { servers, metric, quiet } = threeServers(env);
 
-async function metric(api, name) {
-  const { text } = await api.call('metrics_show', { expect: 200 });
-  return Number(new RegExp(`^cathay_cache_${name}_total (\\d+)$`, 'm').exec(text)[1]);
-}
 const show = (api, product) => api.call('product_show', { path: { product }, expect: 200 });
 const priceOf = ({ body }) => body.variants[0].prices[0].amount_minor;
-const quiet = (what) => poll(async () => (await env.query('SELECT count(*)::int AS n FROM outbox WHERE expanded_at IS NULL'))[0].n === 0, { what });
 
 /** A product of a vendor, who may change it: {wire, api, variant}. */
 async function product(priceMinor) {
@@ -66,7 +62,7 @@ test('CCH-2 readers on all servers while the price changes: none keeps an old on
   }));
   let amount = 100;
   for (; amount < 115; amount += 1) await setPrice(goodsOf, amount + 1);
-  await quiet('the changes to be told');
+  await quiet();
   await allShow(goodsOf.wire, amount);
   for (let i = 0; i < 20; i += 1) for (const api of servers()) assert.strictEqual(priceOf(await show(api, goodsOf.wire)), amount);
   reading = false;
@@ -97,7 +93,7 @@ test('CCH-1 CCH-2 Redis stopped: the database answers, changes are shown; and no
     await setPrice(another, 501 + Math.floor(Math.random() * 1000));
     return String(await entries('cache:product:*')).includes(another.wire);
   }, { what: 'answers in Redis again', everyMs: 200 });
-  await quiet('the changes to be told');
+  await quiet();
   for (const api of servers()) assert.strictEqual(priceOf(await show(api, goodsOf.wire)), 30000);
   await setPrice(goodsOf, 31000);
   await allShow(goodsOf.wire, 31000);

@@ -4,17 +4,13 @@
 const { test } = require('node:test');
 const assert = require('node:assert');
 const { shop, makePerson, poll, wireId } = require('../harness');
+const { threeServers } = require('../harness/caches');
 const { goods, customer, givePoints, orderOf } = require('../harness/goods');
 
 const env = shop({ roles: ['serve', 'serve:2', 'serve:3', 'worker'] });
-const servers = () => ['serve', 'serve:2', 'serve:3'].map((name) => env.client(name));
+const { servers, metric, quiet } = threeServers(env);
 
-async function metric(api, name) {
-  const { text } = await api.call('metrics_show', { expect: 200 });
-  return Number(new RegExp(`^cathay_cache_${name}_total (\\d+)$`, 'm').exec(text)[1]);
-}
 const show = (api, person, more = {}) => api.as(person.token).call('loyalty_show', { expect: 200, ...more });
-const quiet = () => poll(async () => (await env.query('SELECT count(*)::int AS n FROM outbox WHERE expanded_at IS NULL'))[0].n === 0, { what: 'the changes to be told' });
 
 /** What the ledger says. */
 async function truth(person) {

@@ -23,15 +23,11 @@ enum error_code user_list_handle(struct request *req, const struct api_user_list
             *c = *c >= 'A' && *c <= 'Z' ? (char)(*c + 'a' - 'A') : *c;
         args.email = str_from(lower);
     }
-    if (in->has_cursor) {
-        args.before.present = true;
-        enum error_code code =
-            cursor_decode(in->cursor, &args.before.value, sizeof args.before.value, &req->error);
-        if (code)
-            return code;
-    }
+    enum error_code code = CURSOR_READ(req, in, &args.before);
+    if (code)
+        return code;
     struct user_page_rows rows;
-    enum error_code code = user_page(req->db, req->arena, args, &rows);
+    code = user_page(req->db, req->arena, args, &rows);
     if (code)
         return code;
     size_t count = rows.count > (size_t)in->limit ? (size_t)in->limit : rows.count;

@@ -121,16 +121,12 @@ enum error_code category_list_handle(struct request *req, const struct api_categ
 enum error_code vendor_list_handle(struct request *req, const struct api_vendor_list *in)
 {
     struct vendor_list_args args = {.page_size = (int32_t)in->limit};
-    if (in->has_cursor) {
-        enum error_code code =
-            cursor_decode(in->cursor, &args.after.value, sizeof args.after.value, &req->error);
-        if (code)
-            return code;
-        args.after.present = true;
-    }
+    enum error_code code = CURSOR_READ(req, in, &args.after);
+    if (code)
+        return code;
     struct vendor_list_row row;
     bool found;
-    enum error_code code = vendor_list(req->db, req->arena, args, &row, &found);
+    code = vendor_list(req->db, req->arena, args, &row, &found);
     if (code)
         return code;
     request_cache_tag(req, STR("vendor"), (struct uuid){{0}});

@@ -15,16 +15,12 @@ enum error_code managed_product_list_handle(struct request *req, const struct ap
         .state = in->has_state ? str_from(api_managed_product_list_state_names[in->state - 1]) : STR_NONE,
         .page_size = (int32_t)in->limit,
     };
-    if (in->has_cursor) {
-        enum error_code code =
-            cursor_decode(in->cursor, &args.before.value, sizeof args.before.value, &req->error);
-        if (code)
-            return code;
-        args.before.present = true;
-    }
+    enum error_code code = CURSOR_READ(req, in, &args.before);
+    if (code)
+        return code;
     struct managed_product_list_row row;
     bool found;
-    enum error_code code = managed_product_list(req->db, req->arena, args, &row, &found);
+    code = managed_product_list(req->db, req->arena, args, &row, &found);
     if (code)
         return code;
     return catalog_respond_page(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);

@@ -56,10 +56,8 @@ enum error_code movement_list_handle(struct request *req, const struct api_movem
 {
     struct movement_list_args args = {.variant_id = in->variant_id, .page_size = (int32_t)in->limit};
     enum error_code code = check_reach(req, in->variant_id);
-    if (!code && in->has_cursor) {
-        code = cursor_decode(in->cursor, &args.before.value, sizeof args.before.value, &req->error);
-        args.before.present = true;
-    }
+    if (!code)
+        code = CURSOR_READ(req, in, &args.before);
     if (code)
         return code;
     struct movement_list_row row;
@@ -121,16 +119,12 @@ enum error_code location_list_handle(struct request *req, const struct api_locat
         .vendor_id = vendor_scope_asked(req, in->has_vendor_id, in->vendor_id),
         .page_size = (int32_t)in->limit,
     };
-    if (in->has_cursor) {
-        enum error_code code =
-            cursor_decode(in->cursor, &args.after.value, sizeof args.after.value, &req->error);
-        if (code)
-            return code;
-        args.after.present = true;
-    }
+    enum error_code code = CURSOR_READ(req, in, &args.after);
+    if (code)
+        return code;
     struct location_list_row row;
     bool found;
-    enum error_code code = location_list(req->db, req->arena, args, &row, &found);
+    code = location_list(req->db, req->arena, args, &row, &found);
     return code
                ? code
                : catalog_respond_page(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);

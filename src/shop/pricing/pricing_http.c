@@ -75,12 +75,9 @@ enum error_code price_list_handle(struct request *req, const struct api_price_li
     if (!found || (scope.present && !vendor_id_equal(owner.vendor_id, scope.value)))
         return catalog_not_found(req, "variant");
     struct price_list_args args = {.variant_id = in->variant_id, .page_size = (int32_t)in->limit};
-    if (in->has_cursor) {
-        code = cursor_decode(in->cursor, &args.before.value, sizeof args.before.value, &req->error);
-        if (code)
-            return code;
-        args.before.present = true;
-    }
+    code = CURSOR_READ(req, in, &args.before);
+    if (code)
+        return code;
     struct price_list_row row;
     code = price_list(req->db, req->arena, args, &row, &found);
     return code

@@ -127,16 +127,12 @@ enum error_code sale_manage_show_handle(struct request *req, const struct api_sa
 enum error_code sale_manage_list_handle(struct request *req, const struct api_sale_manage_list *in)
 {
     struct sale_staff_page_args args = {.page_size = (int32_t)in->limit};
-    if (in->has_cursor) {
-        enum error_code code =
-            cursor_decode(in->cursor, &args.before.value, sizeof args.before.value, &req->error);
-        if (code)
-            return code;
-        args.before.present = true;
-    }
+    enum error_code code = CURSOR_READ(req, in, &args.before);
+    if (code)
+        return code;
     struct sale_staff_page_row row;
     bool found;
-    enum error_code code = sale_staff_page(req->db, req->arena, args, &row, &found);
+    code = sale_staff_page(req->db, req->arena, args, &row, &found);
     return code
                ? code
                : catalog_respond_page(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);
