@@ -99,6 +99,14 @@ static size_t utf8_sequence(const unsigned char *p, size_t left)
 bool str_is_utf8(struct str s)
 {
     for (size_t i = 0; i < s.len;) {
+        uint64_t eight;
+        if (s.len - i >= sizeof eight) { /* most texts are ASCII for the most part */
+            memcpy(&eight, s.ptr + i, sizeof eight);
+            if (!(eight & UINT64_C(0x8080808080808080))) {
+                i += sizeof eight;
+                continue;
+            }
+        }
         size_t n = utf8_sequence((const unsigned char *)s.ptr + i, s.len - i);
         if (n == 0)
             return false;

@@ -23,13 +23,17 @@ struct pg {
     struct error error;
     int64_t statements;
     bool transaction; /* between BEGIN and its end, by our own doing */
+    bool begin_due;   /* of a transaction that begins with a pipeline: goes with it */
+    bool commit_sent; /* by pg_commit_queue */
     bool pipeline;
     bool pipeline_failed;
     enum error_code pipeline_code;
     /* For each statement sent in the pipeline: how many results come before its own (a Parse that was sent
-     * ahead), and what it is, for error messages. */
+     * ahead), what it is, for error messages, and whether it is our own BEGIN or COMMIT, which nobody
+     * fetches.
+     */
     struct {
-        bool prepare_first;
+        bool prepare_first, own;
         const struct pg_statement *statement;
     } pending[PENDING_MAX];
     size_t pending_head, pending_count;
@@ -83,7 +87,7 @@ void pg_disconnect(struct pg *db)
 {
     PQfinish(db->conn);
     db->conn = NULL;
-    db->transaction = db->pipeline = db->pipeline_failed = false;
+    db->transaction = db->begin_due = db->pipeline = db->pipeline_failed = false;
     db->pending_head = db->pending_count = 0;
     memset(db->prepared, 0, sizeof db->prepared);
 }
@@ -237,12 +241,13 @@ static void pending_push(struct pg *db, const struct pg_statement *statement, bo
     size_t at = (db->pending_head + db->pending_count++) % PENDING_MAX;
     db->pending[at].statement = statement;
     db->pending[at].prepare_first = prepare_first;
+    db->pending[at].own = false;
 }
 
 enum error_code pg_query_send(struct pg *db, const struct pg_statement *statement,
                               const struct pg_params *params)
 {
-    CHECK(params->count == statement->param_count);
+    CHECK(params->count == statement->param_count && (db->pipeline || !db->begin_due));
     if (!db->conn && (db->transaction || db->pipeline))
         return ERR_DATABASE;
     enum error_code code = pg_connect(db);
@@ -290,9 +295,24 @@ static enum error_code pipeline_result(struct pg *db, const struct pg_statement 
     return ERR_OK;
 }
 
+/* Reads what stands first among the results, if it is our own: a failure shows in what comes after it. */
+static bool own_result(struct pg *db)
+{
+    if (!db->conn || db->pending_count == 0 || !db->pending[db->pending_head].own)
+        return false;
+    PGresult *result = NULL;
+    db->pending_head = (db->pending_head + 1) % PENDING_MAX;
+    db->pending_count--;
+    pipeline_result(db, NULL, &result);
+    PQclear(result);
+    return true;
+}
+
 enum error_code pg_query_result(struct pg *db, PGresult **result)
 {
     *result = NULL;
+    while (own_result(db))
+        ;
     if (!db->conn)
         return ERR_DATABASE;
     CHECK(db->pending_count > 0);
@@ -325,7 +345,7 @@ enum error_code pg_query_result(struct pg *db, PGresult **result)
 
 enum error_code pg_execute(struct pg *db, const char *sql)
 {
-    CHECK(!db->pipeline);
+    CHECK(!db->pipeline && !db->begin_due);
     enum error_code code = pg_connect(db);
     if (code)
         return code;
@@ -341,6 +361,26 @@ enum error_code pg_execute(struct pg *db, const char *sql)
     return ERR_OK;
 }
 
+enum error_code pg_command_queue(struct pg *db, const char *sql)
+{
+    if (!db->conn)
+        return ERR_DATABASE;
+    CHECK(db->pipeline);
+    if (!PQsendQueryParams(db->conn, sql, 0, NULL, NULL, NULL, NULL, 1))
+        return connection_lost(db, sql);
+    pending_push(db, NULL, false);
+    db->statements++;
+    return ERR_OK;
+}
+
+static enum error_code own_command(struct pg *db, const char *sql)
+{
+    enum error_code code = pg_command_queue(db, sql);
+    if (!code)
+        db->pending[(db->pending_head + db->pending_count - 1) % PENDING_MAX].own = true;
+    return code;
+}
+
 enum error_code pg_pipeline_begin(struct pg *db)
 {
     CHECK(!db->pipeline && db->pending_count == 0);
@@ -351,7 +391,10 @@ enum error_code pg_pipeline_begin(struct pg *db)
         return connection_lost(db, "pipeline");
     db->pipeline = true;
     db->pipeline_code = ERR_OK;
-    return ERR_OK;
+    if (!db->begin_due)
+        return ERR_OK;
+    db->begin_due = false;
+    return own_command(db, "BEGIN");
 }
 
 enum error_code pg_pipeline_sync(struct pg *db)
@@ -370,8 +413,9 @@ enum error_code pg_pipeline_end(struct pg *db)
         return ERR_DATABASE;
     CHECK(db->pipeline);
     while (db->pending_count > 0) { /* what the caller did not read after a failure */
-        PGresult *result;
-        pg_query_result(db, &result);
+        PGresult *result = NULL;
+        if (!own_result(db))
+            pg_query_result(db, &result);
         PQclear(result);
         if (!db->conn)
             return ERR_DATABASE;
@@ -385,24 +429,19 @@ enum error_code pg_pipeline_end(struct pg *db)
     return db->pipeline_code;
 }
 
-enum error_code pg_command_queue(struct pg *db, const char *sql)
-{
-    if (!db->conn)
-        return ERR_DATABASE;
-    CHECK(db->pipeline);
-    if (!PQsendQueryParams(db->conn, sql, 0, NULL, NULL, NULL, NULL, 1))
-        return connection_lost(db, sql);
-    pending_push(db, NULL, false);
-    db->statements++;
-    return ERR_OK;
-}
-
 enum error_code pg_command_fetch(struct pg *db)
 {
     PGresult *result;
     enum error_code code = pg_query_result(db, &result);
     PQclear(result);
     return code;
+}
+
+enum error_code pg_commit_queue(struct pg *db)
+{
+    CHECK(db->transaction && !db->commit_sent);
+    db->commit_sent = true;
+    return own_command(db, "COMMIT");
 }
 
 static void pause_before_retry(int attempt)
@@ -413,26 +452,47 @@ static void pause_before_retry(int attempt)
     usleep(random % most_us);
 }
 
-enum error_code pg_transaction(struct pg *db, pg_transaction_fn *fn, void *context)
+static enum error_code begin(struct pg *db, bool with_pipeline)
+{
+    enum error_code code = with_pipeline ? pg_connect(db) : pg_execute(db, "BEGIN");
+    if (code)
+        return code;
+    db->transaction = true;
+    db->begin_due = with_pipeline;
+    return ERR_OK;
+}
+
+/* One attempt. in_doubt: the connection was lost when the COMMIT was on its way. */
+static enum error_code attempt_once(struct pg *db, pg_transaction_fn *fn, void *context, bool with_pipeline,
+                                    bool *in_doubt)
+{
+    db->commit_sent = false;
+    enum error_code code = begin(db, with_pipeline);
+    if (code)
+        return code;
+    code = fn(db, context);
+    bool nothing_sent = db->begin_due;
+    db->transaction = db->begin_due = false;
+    CHECK(!db->pipeline || !db->conn);
+    CHECK(code || !nothing_sent || !db->commit_sent);
+    bool commit = !code && !db->commit_sent && !nothing_sent;
+    if (commit)
+        code = pg_execute(db, "COMMIT");
+    *in_doubt = code == ERR_DATABASE && (commit || db->commit_sent);
+    return code;
+}
+
+static enum error_code run_transaction(struct pg *db, pg_transaction_fn *fn, void *context,
+                                       bool with_pipeline)
 {
     CHECK(!db->transaction && !db->pipeline);
     bool reconnected = false;
     enum error_code code = ERR_OK;
     for (int attempt = 0; attempt < PG_TRANSACTION_ATTEMPTS; attempt++) {
-        code = pg_execute(db, "BEGIN");
-        if (!code) {
-            db->transaction = true;
-            code = fn(db, context);
-            db->transaction = false;
-            CHECK(!db->pipeline || !db->conn);
-            if (!code) {
-                code = pg_execute(db, "COMMIT");
-                if (code == ERR_DATABASE)
-                    return code; /* in doubt */
-            }
-        }
-        if (!code)
-            return ERR_OK;
+        bool in_doubt = false;
+        code = attempt_once(db, fn, context, with_pipeline, &in_doubt);
+        if (!code || in_doubt)
+            return code;
         if (code == ERR_DATABASE && !db->conn && !reconnected) {
             reconnected = true;
             continue;
@@ -452,4 +512,14 @@ enum error_code pg_transaction(struct pg *db, pg_transaction_fn *fn, void *conte
     return code == ERR_DATABASE_RETRY
                ? error_set(&db->error, ERR_OVERLOADED, "the transaction kept colliding with others")
                : code;
+}
+
+enum error_code pg_transaction(struct pg *db, pg_transaction_fn *fn, void *context)
+{
+    return run_transaction(db, fn, context, false);
+}
+
+enum error_code pg_transaction_of_pipelines(struct pg *db, pg_transaction_fn *fn, void *context)
+{
+    return run_transaction(db, fn, context, true);
 }

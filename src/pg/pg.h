@@ -83,5 +83,11 @@ enum error_code pg_command_fetch(struct pg *db);
 typedef enum error_code pg_transaction_fn(struct pg *db, void *context);
 enum error_code pg_transaction(struct pg *db, pg_transaction_fn *fn, void *context);
 #define PG_TRANSACTION_ATTEMPTS 8
+/* The same with fewer round trips: BEGIN goes with fn's first pipeline, before which fn sends nothing, and
+ * COMMIT with its last one, where fn asks for that. */
+enum error_code pg_transaction_of_pipelines(struct pg *db, pg_transaction_fn *fn, void *context);
+/* Before the pipeline's sync. Nothing may be refused for what the pipeline's results say: by then it is
+ * committed. A statement that fails takes the COMMIT with it. */
+enum error_code pg_commit_queue(struct pg *db);
 
 #endif

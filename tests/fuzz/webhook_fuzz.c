@@ -5,6 +5,8 @@
 #include "sandbox/form.h"
 #include "shop/payments/gateway_stripe.h"
 
+#include <jansson.h>
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void look_at_intent(const struct gateway_intent *intent)
@@ -15,6 +17,31 @@ static void look_at_intent(const struct gateway_intent *intent)
     json_t *kept = json_loadb(intent->response.ptr, intent->response.len, 0, NULL);
     CHECK(kept && !json_object_get(kept, "client_secret"));
     json_decref(kept);
+}
+
+/* What the shop's own reader takes for JSON, a library does, and the members are the same. */
+static void look_at_json(struct arena *arena, struct str text)
+{
+    const struct json_view *root = json_view_read(arena, text);
+    if (!root)
+        return;
+    json_error_t error;
+    json_t *json = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    enum json_error_code code = json ? json_error_unknown : json_error_code(&error);
+    /* Numbers that no C type holds are only spans here. */
+    CHECK(json || code == json_error_numeric_overflow);
+    for (const struct json_view *member = root->first; json && member; member = member->next) {
+        CHECK(!json_is_object(json) ||
+              json_object_getn(json, member->name.ptr ? member->name.ptr : "", member->name.len));
+        struct str string = json_view_string(arena, member);
+        json_t *of = json_is_object(json)
+                         ? json_object_getn(json, member->name.ptr ? member->name.ptr : "", member->name.len)
+                         : NULL;
+        CHECK(!string.ptr || !of ||
+              (json_string_length(of) == string.len &&
+               memcmp(json_string_value(of), string.ptr, string.len) == 0));
+    }
+    json_decref(json);
 }
 
 static void look_at_form(struct arena *arena, struct str text)
@@ -47,6 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         else if (event.kind == GATEWAY_EVENT_REFUND)
             CHECK(event.refund.id.len > 0 && event.refund.amount.minor >= 0);
     }
+    look_at_json(arena, body);
     look_at_form(arena, body);
     arena_free(arena);
     return 0;

@@ -256,6 +256,11 @@ static void partitions_are_made(void **state)
             "+ "
             "make_interval(months => ahead), 'YYYYMM')) IS NOT NULL"),
         24);
+    /* As full as their table says. */
+    assert_int_equal(
+        fixture_number("SELECT count(*) FROM pg_class WHERE relname = 'reservation_' || to_char(now() + "
+                       "interval '3 months', 'YYYYMM') AND reloptions = '{fillfactor=50}'"),
+        1);
     fixture_roles_stop(&roles);
 }
 

@@ -6,6 +6,8 @@
 #include "base/check.h"
 #include "loyalty_sql.h"
 
+#include <stdlib.h>
+
 static const struct uuid account_issued = {{0, 0, 0, 0, 0, 0, 0x80, 0, 0x80, 0, 0, 0, 0, 0, 0, 1}};
 static const struct uuid account_redeemed = {{0, 0, 0, 0, 0, 0, 0x80, 0, 0x80, 0, 0, 0, 0, 0, 0, 2}};
 static const struct uuid account_adjusted = {{0, 0, 0, 0, 0, 0, 0x80, 0, 0x80, 0, 0, 0, 0, 0, 0, 3}};
@@ -172,35 +174,131 @@ static struct settling settling_of(const struct loyalty_settlement *items, size_
     return settling;
 }
 
-static enum error_code queue_accounts(struct pg *db, struct arena *arena,
-                                      const struct loyalty_settlement *items, size_t count,
-                                      struct settling settling)
+static bool earns(const struct loyalty_settlement *item)
+{
+    return item->earn_points > 0;
+}
+
+static int compare_users(const void *a, const void *b)
+{
+    return uuid_compare(((const struct loyalty_account_ids_row *)a)->user_id.uuid,
+                        ((const struct loyalty_account_ids_row *)b)->user_id.uuid);
+}
+
+enum error_code loyalty_accounts_queue(struct pg *db, struct arena *arena,
+                                       const struct loyalty_settlement *items, size_t count)
+{
+    struct user_id *users = ARENA_ARRAY(arena, struct user_id, count);
+    size_t earning = 0;
+    for (size_t i = 0; i < count; i++)
+        if (earns(&items[i]))
+            users[earning++] = items[i].user_id;
+    if (earning == 0)
+        return ERR_OK;
+    return loyalty_account_ids_queue(db, (struct loyalty_account_ids_args){{users, earning}});
+}
+
+enum error_code loyalty_accounts_fetch(struct pg *db, struct arena *arena, struct loyalty_settlement *items,
+                                       size_t count)
+{
+    struct loyalty_account_ids_rows rows;
+    if (settling_of(items, count).earnings == 0)
+        return ERR_OK;
+    enum error_code code = loyalty_account_ids_fetch(db, arena, &rows);
+    if (code || rows.count == 0)
+        return code;
+    qsort(rows.items, rows.count, sizeof *rows.items, compare_users);
+    for (size_t i = 0; i < count; i++) {
+        struct loyalty_account_ids_row key = {.user_id = items[i].user_id};
+        const struct loyalty_account_ids_row *found =
+            bsearch(&key, rows.items, rows.count, sizeof key, compare_users);
+        if (found)
+            items[i].account_id = found->id;
+    }
+    return ERR_OK;
+}
+
+enum error_code loyalty_accounts_ensure(struct pg *db, struct arena *arena, struct loyalty_settlement *items,
+                                        size_t count)
 {
     struct user_id *users = ARENA_ARRAY(arena, struct user_id, count);
     struct account_id *fresh = ARENA_ARRAY(arena, struct account_id, count);
-    for (size_t i = 0; i < count; i++) {
-        users[i] = items[i].user_id;
-        fresh[i] = account_id_new();
-    }
-    enum error_code code = ERR_OK;
-    if (settling.earnings > 0) /* who holds points has an account */
-        code = loyalty_account_insert_batch_queue(
-            db, (struct loyalty_account_insert_batch_args){{fresh, count}, {users, count}});
-    return code ? code
-                : loyalty_account_lock_batch_queue(db,
-                                                   (struct loyalty_account_lock_batch_args){{users, count}});
+    size_t missing = 0;
+    for (size_t i = 0; i < count; i++)
+        if (earns(&items[i]) && uuid_is_zero(items[i].account_id.uuid)) {
+            users[missing] = items[i].user_id;
+            fresh[missing++] = account_id_new();
+        }
+    if (missing == 0)
+        return ERR_OK;
+    enum error_code code = pg_pipeline_begin(db);
+    if (code)
+        return code;
+    code = loyalty_account_insert_batch_queue(
+        db, (struct loyalty_account_insert_batch_args){{fresh, missing}, {users, missing}});
+    if (!code)
+        code = loyalty_accounts_queue(db, arena, items, count);
+    if (!code)
+        code = pg_pipeline_sync(db);
+    if (!code)
+        code = loyalty_account_insert_batch_fetch(db, NULL);
+    if (!code)
+        code = loyalty_accounts_fetch(db, arena, items, count);
+    enum error_code end = pg_pipeline_end(db);
+    return code ? code : end;
 }
 
 static enum error_code queue_captures(struct pg *db, struct arena *arena,
                                       const struct loyalty_settlement *items, size_t count)
 {
     struct uuid *roots = ARENA_ARRAY(arena, struct uuid, count);
+    struct user_id *users = ARENA_ARRAY(arena, struct user_id, count);
     size_t holds = 0;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        users[i] = items[i].user_id;
         if (!uuid_is_zero(items[i].hold_id))
             roots[holds++] = items[i].hold_id;
-    return transfer_hold_close_batch_queue(
-        db, (struct transfer_hold_close_batch_args){{roots, holds}, STR("posted")});
+    }
+    enum error_code code =
+        loyalty_account_lock_batch_queue(db, (struct loyalty_account_lock_batch_args){{users, count}});
+    return code ? code
+                : transfer_hold_close_batch_queue(
+                      db, (struct transfer_hold_close_batch_args){{roots, holds}, STR("posted")});
+}
+
+/* What accounts have coming in, one item an account, sorted: that is the order in which their rows are locked
+ * by being updated. */
+struct incoming {
+    struct account_id account_id;
+    int64_t points;
+};
+
+static int compare_incoming(const void *a, const void *b)
+{
+    return uuid_compare(((const struct incoming *)a)->account_id.uuid,
+                        ((const struct incoming *)b)->account_id.uuid);
+}
+
+static enum error_code queue_incoming(struct pg *db, struct arena *arena,
+                                      const struct loyalty_settlement *items, size_t count)
+{
+    struct incoming *each = ARENA_ARRAY(arena, struct incoming, count);
+    struct account_id *accounts = ARENA_ARRAY(arena, struct account_id, count);
+    int64_t *points = ARENA_ARRAY(arena, int64_t, count);
+    size_t earnings = 0, sums = 0;
+    for (size_t i = 0; i < count; i++)
+        if (earns(&items[i]))
+            each[earnings++] = (struct incoming){items[i].account_id, items[i].earn_points};
+    qsort(each, earnings, sizeof *each, compare_incoming);
+    for (size_t i = 0; i < earnings; i++) {
+        if (sums == 0 || compare_incoming(&each[i], &each[i - 1]) != 0) {
+            accounts[sums] = each[i].account_id;
+            points[sums++] = 0;
+        }
+        points[sums - 1] += each[i].points;
+    }
+    return loyalty_account_incoming_batch_queue(
+        db, (struct loyalty_account_incoming_batch_args){{accounts, sums}, {points, sums}});
 }
 
 static enum error_code queue_earnings(struct pg *db, struct arena *arena,
@@ -208,57 +306,64 @@ static enum error_code queue_earnings(struct pg *db, struct arena *arena,
 {
     struct order_id *orders = ARENA_ARRAY(arena, struct order_id, count);
     struct uuid *roots = ARENA_ARRAY(arena, struct uuid, count);
-    struct user_id *users = ARENA_ARRAY(arena, struct user_id, count);
+    struct account_id *accounts = ARENA_ARRAY(arena, struct account_id, count);
     int64_t *points = ARENA_ARRAY(arena, int64_t, count);
     int32_t *versions = ARENA_ARRAY(arena, int32_t, count);
-    size_t earnings = 0;
+    size_t n = 0;
     for (size_t i = 0; i < count; i++) {
-        if (items[i].earn_points <= 0)
+        if (!earns(&items[i]))
             continue;
-        orders[earnings] = items[i].order_id;
-        roots[earnings] = uuid_new();
-        users[earnings] = items[i].user_id;
-        points[earnings] = items[i].earn_points;
-        versions[earnings++] = items[i].policy_version;
+        CHECK(!uuid_is_zero(items[i].account_id.uuid));
+        orders[n] = items[i].order_id;
+        roots[n] = uuid_new();
+        accounts[n] = items[i].account_id;
+        points[n] = items[i].earn_points;
+        versions[n++] = items[i].policy_version;
     }
-    return earning_open_batch_queue(db, (struct earning_open_batch_args){{orders, earnings},
-                                                                         {roots, earnings},
-                                                                         {users, earnings},
-                                                                         {points, earnings},
-                                                                         {versions, earnings}});
+    enum error_code code = earning_insert_batch_queue(
+        db, (struct earning_insert_batch_args){
+                {orders, n}, {roots, n}, {accounts, n}, {points, n}, {versions, n}});
+    if (!code)
+        code = transfer_earn_batch_queue(
+            db, (struct transfer_earn_batch_args){{roots, n}, {accounts, n}, {points, n}, {orders, n}});
+    return code ? code : queue_incoming(db, arena, items, count);
+}
+
+bool loyalty_settle_may_refuse(const struct loyalty_settlement *items, size_t count)
+{
+    return settling_of(items, count).holds > 0;
 }
 
 enum error_code loyalty_settle_queue(struct pg *db, struct arena *arena,
                                      const struct loyalty_settlement *items, size_t count)
 {
     struct settling settling = settling_of(items, count);
-    if (settling.holds == 0 && settling.earnings == 0)
-        return ERR_OK;
-    enum error_code code = queue_accounts(db, arena, items, count, settling);
-    if (!code && settling.holds > 0)
-        code = queue_captures(db, arena, items, count);
-    if (!code && settling.earnings > 0)
-        code = queue_earnings(db, arena, items, count);
-    return code;
+    enum error_code code = settling.holds > 0 ? queue_captures(db, arena, items, count) : ERR_OK;
+    return code || settling.earnings == 0 ? code : queue_earnings(db, arena, items, count);
+}
+
+static enum error_code fetch_captures(struct pg *db, struct arena *arena, size_t holds)
+{
+    struct loyalty_account_lock_batch_rows accounts;
+    struct transfer_hold_close_batch_row captured = {0};
+    bool found;
+    enum error_code code = loyalty_account_lock_batch_fetch(db, arena, &accounts);
+    if (!code)
+        code = transfer_hold_close_batch_fetch(db, arena, &captured, &found);
+    return !code && captured.closed != (int64_t)holds ? ERR_CONFLICT : code;
 }
 
 enum error_code loyalty_settle_fetch(struct pg *db, struct arena *arena,
                                      const struct loyalty_settlement *items, size_t count)
 {
     struct settling settling = settling_of(items, count);
-    if (settling.holds == 0 && settling.earnings == 0)
-        return ERR_OK;
-    enum error_code code = settling.earnings > 0 ? loyalty_account_insert_batch_fetch(db, NULL) : ERR_OK;
-    struct loyalty_account_lock_batch_rows accounts;
+    enum error_code code = settling.holds > 0 ? fetch_captures(db, arena, settling.holds) : ERR_OK;
+    if (code || settling.earnings == 0)
+        return code;
+    code = earning_insert_batch_fetch(db, NULL);
     if (!code)
-        code = loyalty_account_lock_batch_fetch(db, arena, &accounts);
-    struct transfer_hold_close_batch_row captured = {0};
-    bool found;
-    if (!code && settling.holds > 0)
-        code = transfer_hold_close_batch_fetch(db, arena, &captured, &found);
-    if (!code && captured.closed != (int64_t)settling.holds)
-        return ERR_CONFLICT;
-    return code || settling.earnings == 0 ? code : earning_open_batch_fetch(db, NULL);
+        code = transfer_earn_batch_fetch(db, NULL);
+    return code ? code : loyalty_account_incoming_batch_fetch(db, NULL);
 }
 
 /* Undoes a posted transfer by `points`, which is all of it unless an earning was spent in part. */

@@ -51,6 +51,11 @@ WHERE user_id = ANY(:user_ids)
 ORDER BY id
 FOR NO KEY UPDATE;
 
+-- An account's id never changes, so that it can be read without a lock.
+-- name: loyalty_account_ids(user_ids user_id[]) :many
+-- returns: id account_id, user_id user_id
+SELECT id, user_id FROM ledger_account WHERE user_id = ANY(:user_ids);
+
 -- For those who have none yet.
 -- name: loyalty_account_insert_batch(ids account_id[], user_ids user_id[]) :exec
 INSERT INTO ledger_account (id, kind, user_id)
@@ -128,25 +133,24 @@ SELECT (SELECT count(*) FROM closed)
        + (SELECT count(*) FROM (SELECT unnest(:root_ids) AS root_id) w
           JOIN transfer t ON t.root_id = w.root_id AND t.step = 1 AND t.phase = :phase) AS closed;
 
--- Once per order, which its primary key says again. Their accounts are locked in key order before.
--- name: earning_open_batch(order_ids order_id[], root_ids uuid[], user_ids user_id[], points int8[], policy_versions int4[]) :exec
-WITH earned AS (
-    INSERT INTO earning (order_id, root_id, account_id, points, due_at)
-    SELECT w.order_id, w.root_id, a.id, w.points, now() + make_interval(days => p.return_window_days)
-    FROM (SELECT unnest(:order_ids) AS order_id, unnest(:root_ids) AS root_id, unnest(:user_ids) AS user_id,
-                 unnest(:points) AS points, unnest(:policy_versions) AS policy_version) w
-    JOIN ledger_account a ON a.user_id = w.user_id
-    JOIN miles_policy p ON p.version = w.policy_version
-    RETURNING order_id, root_id, account_id, points
-), opened AS (
-    INSERT INTO transfer (root_id, step, debit_account_id, credit_account_id, points, phase, kind, order_id)
-    SELECT root_id, 0, '00000000-0000-8000-8000-000000000001', account_id, points, 'pending', 'earn', order_id FROM earned
-), sums AS (
-    SELECT account_id, sum(points)::bigint AS points FROM earned GROUP BY account_id
-)
-UPDATE ledger_account a SET incoming = a.incoming + s.points
-FROM sums s
-WHERE a.id = s.account_id;
+-- Once per order, which its primary key says again.
+-- name: earning_insert_batch(order_ids order_id[], root_ids uuid[], account_ids account_id[], points int8[], policy_versions int4[]) :exec
+INSERT INTO earning (order_id, root_id, account_id, points, due_at)
+SELECT w.order_id, w.root_id, w.account_id, w.points, now() + make_interval(days => p.return_window_days)
+FROM (SELECT unnest(:order_ids) AS order_id, unnest(:root_ids) AS root_id, unnest(:account_ids) AS account_id,
+             unnest(:points) AS points, unnest(:policy_versions) AS policy_version) w
+JOIN miles_policy p ON p.version = w.policy_version;
+
+-- name: transfer_earn_batch(root_ids uuid[], account_ids account_id[], points int8[], order_ids order_id[]) :exec
+INSERT INTO transfer (root_id, step, debit_account_id, credit_account_id, points, phase, kind, order_id)
+SELECT unnest(:root_ids), 0, '00000000-0000-8000-8000-000000000001', unnest(:account_ids), unnest(:points), 'pending', 'earn',
+       unnest(:order_ids);
+
+-- What accounts have coming in. They are sorted and each stands there once: their rows are locked in key order by this update.
+-- name: loyalty_account_incoming_batch(account_ids account_id[], points int8[]) :exec
+UPDATE ledger_account a SET incoming = a.incoming + b.points
+FROM unnest(:account_ids, :points) AS b (account_id, points)
+WHERE a.id = b.account_id;
 
 -- name: earning_lock(order_id order_id) :one
 -- returns: root_id uuid, account_id account_id, points int8, closed bool

@@ -103,12 +103,14 @@ WITH recent AS MATERIALIZED (
     WHERE r.order_id >= (SELECT id FROM bound) AND l.order_id >= (SELECT id FROM bound)
       AND o.state IN ('confirmed', 'processing', 'shipped', 'delivered', 'returned', 'partially_refunded', 'refunded')
 ), made AS (
-    SELECT f.order_id, f.vendor_id, f.location_id, o.state, f.state AS part_state
+    SELECT f.order_id, f.vendor_id, f.location_id, o.state, f.state AS part_state,
+           row_number() OVER (PARTITION BY f.order_id, f.vendor_id, f.location_id) AS time
     FROM fulfilment f JOIN recent o ON o.id = f.order_id
     WHERE f.order_id >= (SELECT id FROM bound)
 ), fault AS (
     SELECT coalesce(p.order_id, m.order_id) AS order_id, CASE
             WHEN m.order_id IS NULL THEN 'has lines that no fulfilment sends'
+            WHEN m.time > 1 THEN 'has two fulfilments of one vendor and location'
             WHEN p.order_id IS NULL AND m.state NOT IN ('cancelled') THEN 'has a fulfilment without lines'
             WHEN m.state = 'delivered' AND m.part_state NOT IN ('delivered', 'returned', 'cancelled')
                 THEN format('is delivered, but a part of it is %s', m.part_state)

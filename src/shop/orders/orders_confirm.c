@@ -1,4 +1,4 @@
-/* Orders that are paid, one or hundreds. Two round trips: the first moves the orders and their reservations
+/* Orders that are paid, one or hundreds. Two pipelines: the first moves the orders and their reservations
  * and reads who sends what, from which C makes the fulfilments; the second writes those, the events, and last
  * of all the ledger: customers' accounts are what batches have in common, and are locked no longer than this.
  * No stock row is locked here, so the order of locks holds. */
@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-struct confirming {
+struct order_confirming {
     struct pg *db;
     struct arena *arena;
     struct order *const *orders;
@@ -22,6 +22,7 @@ struct confirming {
     struct reservation_place *places;
     size_t place_count;
     struct order_line_vendors_rows lines;
+    struct loyalty_settlement *settlements;
 };
 
 /* ---- fulfilments: one for each vendor and location that sends something of an order ---- */
@@ -50,7 +51,7 @@ static int compare_parts(const void *a, const void *b)
 
 /* Sorted by order; doubles are neighbours. NULL: a reservation is of no line, which `cathay verify` would
  * tell; no reason to stop the process. */
-static struct part *parts_of(const struct confirming *c)
+static struct part *parts_of(const struct order_confirming *c)
 {
     struct part *parts = ARENA_ARRAY(c->arena, struct part, c->place_count);
     if (c->place_count == 0)
@@ -71,7 +72,7 @@ static struct part *parts_of(const struct confirming *c)
     return parts;
 }
 
-static enum error_code queue_fulfilments(const struct confirming *c)
+static enum error_code queue_fulfilments(const struct order_confirming *c)
 {
     size_t most = c->place_count, count = 0;
     const struct part *parts = parts_of(c);
@@ -97,41 +98,44 @@ static enum error_code queue_fulfilments(const struct confirming *c)
     return fulfilment_insert_batch_queue(c->db, args);
 }
 
-/* ---- the round trips ---- */
+/* ---- the pipelines ---- */
 
 static int compare_ids(const void *a, const void *b)
 {
     return uuid_compare(((const struct order_id *)a)->uuid, ((const struct order_id *)b)->uuid);
 }
 
-static enum error_code move_and_read(struct confirming *c)
+enum error_code order_confirm_move_queue(struct order_confirming *c)
 {
-    enum error_code code = pg_pipeline_begin(c->db);
-    if (code)
-        return code;
     struct order_step_batch_args step =
         order_step_args(c->ids, c->count, ORDER_PENDING_PAYMENT, ORDER_CONFIRMED, c->cause);
-    code = order_step_batch_queue(c->db, step);
+    enum error_code code = order_step_batch_queue(c->db, step);
     if (!code)
         code = inventory_reservations_confirm_queue(c->db, c->ids, c->count);
     if (!code)
         code = order_line_vendors_queue(c->db, (struct order_line_vendors_args){{c->ids, c->count}});
-    if (!code)
-        code = pg_pipeline_sync(c->db);
+    return code ? code : loyalty_accounts_queue(c->db, c->arena, c->settlements, c->count);
+}
+
+enum error_code order_confirm_move_fetch(struct order_confirming *c)
+{
     int64_t moved = 0;
-    if (!code)
-        code = order_step_batch_fetch(c->db, &moved);
+    enum error_code code = order_step_batch_fetch(c->db, &moved);
     if (!code)
         CHECK(moved == (int64_t)c->count); /* the caller holds their locks */
     if (!code)
         code = inventory_reservations_confirm_fetch(c->db, c->arena, &c->places, &c->place_count);
     if (!code)
         code = order_line_vendors_fetch(c->db, c->arena, &c->lines);
-    enum error_code end = pg_pipeline_end(c->db);
-    return code ? code : end;
+    return code ? code : loyalty_accounts_fetch(c->db, c->arena, c->settlements, c->count);
 }
 
-static enum error_code write(struct confirming *c, const struct loyalty_settlement *settlements)
+enum error_code order_confirm_between(struct order_confirming *c)
+{
+    return loyalty_accounts_ensure(c->db, c->arena, c->settlements, c->count);
+}
+
+enum error_code order_confirm_settle_queue(struct order_confirming *c)
 {
     struct event *events = ARENA_ARRAY(c->arena, struct event, c->count);
     for (size_t i = 0; i < c->count; i++) {
@@ -139,43 +143,43 @@ static enum error_code write(struct confirming *c, const struct loyalty_settleme
         if (c->traceparents)
             events[i].traceparent = c->traceparents[i];
     }
-    enum error_code code = pg_pipeline_begin(c->db);
-    if (code)
-        return code;
-    code = queue_fulfilments(c);
+    enum error_code code = queue_fulfilments(c);
     if (!code)
         code = outbox_publish_queue(c->db, c->arena, events, c->count);
-    if (!code)
-        code = loyalty_settle_queue(c->db, c->arena, settlements, c->count);
-    if (!code)
-        code = pg_pipeline_sync(c->db);
-    if (!code)
-        code = fulfilment_insert_batch_fetch(c->db, NULL);
-    if (!code)
-        code = outbox_publish_fetch(c->db);
-    if (!code)
-        code = loyalty_settle_fetch(c->db, c->arena, settlements, c->count);
-    enum error_code end = pg_pipeline_end(c->db);
-    return code ? code : end;
+    return code ? code : loyalty_settle_queue(c->db, c->arena, c->settlements, c->count);
 }
 
-enum error_code order_confirm_batch(struct pg *db, struct arena *arena, struct order *const *orders,
-                                    size_t count, const struct str *traceparents,
-                                    const struct order_cause *cause)
+enum error_code order_confirm_settle_fetch(struct order_confirming *c)
+{
+    enum error_code code = fulfilment_insert_batch_fetch(c->db, NULL);
+    if (!code)
+        code = outbox_publish_fetch(c->db);
+    return code ? code : loyalty_settle_fetch(c->db, c->arena, c->settlements, c->count);
+}
+
+bool order_confirm_may_refuse(const struct order_confirming *c)
+{
+    return loyalty_settle_may_refuse(c->settlements, c->count);
+}
+
+struct order_confirming *order_confirm_begin(struct pg *db, struct arena *arena, struct order *const *orders,
+                                             size_t count, const struct str *traceparents,
+                                             const struct order_cause *cause)
 {
     CHECK(pg_in_transaction(db) && count > 0);
-    struct confirming c = {.db = db,
-                           .arena = arena,
-                           .orders = orders,
-                           .count = count,
-                           .traceparents = traceparents,
-                           .cause = cause,
-                           .ids = ARENA_ARRAY(arena, struct order_id, count)};
-    struct loyalty_settlement *settlements = ARENA_ARRAY(arena, struct loyalty_settlement, count);
+    struct order_confirming *c = ARENA_NEW(arena, struct order_confirming);
+    *c = (struct order_confirming){.db = db,
+                                   .arena = arena,
+                                   .orders = orders,
+                                   .count = count,
+                                   .traceparents = traceparents,
+                                   .cause = cause,
+                                   .ids = ARENA_ARRAY(arena, struct order_id, count),
+                                   .settlements = ARENA_ARRAY(arena, struct loyalty_settlement, count)};
     for (size_t i = 0; i < count; i++) {
         CHECK(orders[i]->state == ORDER_PENDING_PAYMENT);
-        c.ids[i] = orders[i]->id;
-        settlements[i] = (struct loyalty_settlement){
+        c->ids[i] = orders[i]->id;
+        c->settlements[i] = (struct loyalty_settlement){
             .order_id = orders[i]->id,
             .user_id = orders[i]->customer_id,
             .hold_id = orders[i]->hold_id,
@@ -183,9 +187,23 @@ enum error_code order_confirm_batch(struct pg *db, struct arena *arena, struct o
             .policy_version = orders[i]->policy_version,
         };
     }
-    qsort(c.ids, count, sizeof *c.ids, compare_ids);
-    enum error_code code = move_and_read(&c);
-    return code ? code : write(&c, settlements);
+    qsort(c->ids, count, sizeof *c->ids, compare_ids);
+    return c;
+}
+
+static enum error_code in_pipeline(struct order_confirming *c, order_confirm_fn *queue,
+                                   order_confirm_fn *fetch)
+{
+    enum error_code code = pg_pipeline_begin(c->db);
+    if (code)
+        return code;
+    code = queue(c);
+    if (!code)
+        code = pg_pipeline_sync(c->db);
+    if (!code)
+        code = fetch(c);
+    enum error_code end = pg_pipeline_end(c->db);
+    return code ? code : end;
 }
 
 static bool was_confirmed(enum order_state state)
@@ -212,5 +230,9 @@ enum error_code order_confirm(struct pg *db, struct arena *arena, struct order *
         return ERR_OK;
     if (order->state != ORDER_PENDING_PAYMENT)
         return ERR_TRANSITION;
-    return order_confirm_batch(db, arena, &order, 1, NULL, cause);
+    struct order_confirming *c = order_confirm_begin(db, arena, &order, 1, NULL, cause);
+    enum error_code code = in_pipeline(c, order_confirm_move_queue, order_confirm_move_fetch);
+    if (!code)
+        code = order_confirm_between(c);
+    return code ? code : in_pipeline(c, order_confirm_settle_queue, order_confirm_settle_fetch);
 }

@@ -32,30 +32,30 @@ static void stop(void)
 }
 
 /* What an error object means for the shop. Its message may quote parameters, so only its code goes on. */
-static enum error_code refusal(const struct http_answer *answer, json_t *root, struct error *error)
+static enum error_code refusal(struct arena *arena, const struct http_answer *answer,
+                               const struct json_view *root, struct error *error)
 {
-    json_t *object = json_object_get(root, "error");
-    const char *code = json_string_value(json_object_get(object, "code"));
-    const char *type = json_string_value(json_object_get(object, "type"));
+    const struct json_view *object = json_view_member(root, STR("error"));
+    struct str code = json_view_string(arena, json_view_member(object, STR("code")));
+    struct str type = json_view_string(arena, json_view_member(object, STR("type")));
     static const char *const states[] = {"payment_intent_unexpected_state", "charge_already_refunded",
                                          "charge_disputed", "refund_disputed_payment", NULL};
     enum error_code meaning = ERR_PARTNER;
     if (answer->status == 404)
         meaning = ERR_NOT_FOUND;
-    for (size_t i = 0; code && states[i]; i++)
-        if (strcmp(states[i], code) == 0)
+    for (size_t i = 0; states[i]; i++)
+        if (str_equal(str_from(states[i]), code))
             meaning = ERR_CONFLICT;
+    const char *code_text = arena_cstr(arena, code), *type_text = arena_cstr(arena, type);
     log_write(LOG_WARN, "gateway refused", "\"status\":%d,\"type\":\"%.40s\",\"code\":\"%.60s\"",
-              answer->status, type ? type : "", code ? code : "");
+              answer->status, type_text, code_text);
     return error_set(error, meaning, "the payment gateway answered %d %.60s", answer->status,
-                     code   ? code
-                     : type ? type
-                            : "");
+                     code.len ? code_text : type_text);
 }
 
-/* The answer's object; the caller frees it. */
+/* The answer's object. */
 static enum error_code call(struct pg *db, struct arena *arena, const char *method, struct str path,
-                            struct buf *form, struct str idempotency_key, json_t **object,
+                            struct buf *form, struct str idempotency_key, const struct json_view **object,
                             struct error *error)
 {
     CHECK(partner);
@@ -70,17 +70,11 @@ static enum error_code call(struct pg *db, struct arena *arena, const char *meth
     enum error_code code = http_partner_call(partner, db, &request, arena, &answer, error);
     if (code)
         return code;
-    json_t *root = json_loadb(answer.body.ptr, answer.body.len, JSON_REJECT_DUPLICATES, NULL);
-    if (answer.status >= 300) {
-        code = refusal(&answer, root, error);
-        json_decref(root);
-        return code;
-    }
-    if (!json_is_object(root)) {
-        json_decref(root);
+    *object = json_view_read(arena, answer.body);
+    if (answer.status >= 300)
+        return refusal(arena, &answer, *object, error);
+    if (!*object || (*object)->kind != JSON_VIEW_OBJECT)
         return error_set(error, ERR_PARTNER, "the payment gateway's answer cannot be read");
-    }
-    *object = root;
     return ERR_OK;
 }
 
@@ -99,12 +93,11 @@ static enum error_code call_intent(struct pg *db, struct arena *arena, const cha
                                    struct buf *form, struct str key, struct gateway_intent *intent,
                                    struct error *error)
 {
-    json_t *object;
+    const struct json_view *object;
     enum error_code code = call(db, arena, method, path, form, key, &object, error);
     if (code)
         return code;
     bool read = stripe_intent_read(arena, object, intent);
-    json_decref(object);
     return read ? ERR_OK : error_set(error, ERR_PARTNER, "the payment gateway's intent cannot be read");
 }
 
@@ -112,12 +105,11 @@ static enum error_code call_refund(struct pg *db, struct arena *arena, const cha
                                    struct buf *form, struct str key, struct gateway_refund *refund,
                                    struct error *error)
 {
-    json_t *object;
+    const struct json_view *object;
     enum error_code code = call(db, arena, method, path, form, key, &object, error);
     if (code)
         return code;
     bool read = stripe_refund_read(arena, object, refund);
-    json_decref(object);
     return read ? ERR_OK : error_set(error, ERR_PARTNER, "the payment gateway's refund cannot be read");
 }
 
@@ -188,21 +180,15 @@ static enum error_code find_refund(struct pg *db, struct arena *arena, struct st
     if (!id_is_plain(intent_id))
         return error_set(error, ERR_NOT_FOUND, "that is no intent");
     struct str path = arena_printf(arena, "/v1/refunds?limit=100&payment_intent=%.*s", STR_ARG(intent_id));
-    json_t *list;
+    const struct json_view *list;
     enum error_code code = call(db, arena, "GET", path, NULL, STR_NONE, &list, error);
     if (code)
         return code;
-    bool found = false;
-    size_t at;
-    json_t *object;
-    json_array_foreach(json_object_get(list, "data"), at, object)
-    {
-        found = stripe_refund_read(arena, object, refund) && refund_id_equal(refund->refund_id, refund_id);
-        if (found)
-            break;
-    }
-    json_decref(list);
-    return found ? ERR_OK : error_set(error, ERR_NOT_FOUND, "the gateway does not know this refund");
+    const struct json_view *data = json_view_member(list, STR("data"));
+    for (const struct json_view *object = data ? data->first : NULL; object; object = object->next)
+        if (stripe_refund_read(arena, object, refund) && refund_id_equal(refund->refund_id, refund_id))
+            return ERR_OK;
+    return error_set(error, ERR_NOT_FOUND, "the gateway does not know this refund");
 }
 
 static enum error_code verify_webhook(struct str signature, struct str body, int64_t now_us,

@@ -3,9 +3,8 @@
 #define CATHAY_SHOP_PAYMENTS_GATEWAY_STRIPE_H
 
 #include "base/buf.h"
+#include "base/json_view.h"
 #include "shop/payments/gateway.h"
-
-#include <jansson.h>
 
 #define STRIPE_TOLERANCE_S 300
 #define STRIPE_SIGNATURES_MAX 16
@@ -15,9 +14,10 @@
 enum error_code stripe_signature_check(struct str header, struct str body, struct str secret, int64_t now_us,
                                        struct error *error);
 
-/* False where a member that the shop needs is missing or of another type. */
-bool stripe_intent_read(struct arena *arena, json_t *object, struct gateway_intent *intent);
-bool stripe_refund_read(struct arena *arena, json_t *object, struct gateway_refund *refund);
+/* False where a member that the shop needs is missing or of another type. What is read lies in the arena or
+ * in the text. */
+bool stripe_intent_read(struct arena *arena, const struct json_view *object, struct gateway_intent *intent);
+bool stripe_refund_read(struct arena *arena, const struct json_view *object, struct gateway_refund *refund);
 enum error_code stripe_event_parse(struct arena *arena, struct str body, struct gateway_event *event,
                                    struct error *error);
 

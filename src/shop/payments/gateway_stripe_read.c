@@ -61,42 +61,62 @@ enum error_code stripe_signature_check(struct str header, struct str body, struc
 
 /* ---- JSON ---- */
 
-static struct str text_of(struct arena *arena, json_t *object, const char *name)
+static struct str text_of(struct arena *arena, const struct json_view *object, const char *name)
 {
-    json_t *value = json_object_get(object, name);
-    if (!json_is_string(value))
-        return STR_NONE;
-    return arena_copy(arena, (struct str){json_string_value(value), json_string_length(value)});
+    return json_view_string(arena, json_view_member(object, str_from(name)));
+}
+
+static bool text_is(struct arena *arena, const struct json_view *object, const char *name, const char *text)
+{
+    return str_equal(text_of(arena, object, name), str_from(text));
 }
 
 /* "hkd" as Stripe says it. */
-static bool amount_of(json_t *object, const char *name, struct money *amount)
+static bool amount_of(struct arena *arena, const struct json_view *object, struct money *amount)
 {
-    json_t *minor = json_object_get(object, name);
-    const char *currency = json_string_value(json_object_get(object, "currency"));
-    if (!json_is_integer(minor) || !currency || strlen(currency) != 3)
+    struct str currency = text_of(arena, object, "currency");
+    if (!json_view_integer(json_view_member(object, STR("amount")), &amount->minor) || currency.len != 3)
         return false;
     char upper[3];
     for (size_t i = 0; i < sizeof upper; i++)
-        upper[i] = (char)toupper((unsigned char)currency[i]);
-    amount->minor = json_integer_value(minor);
+        upper[i] = (char)toupper((unsigned char)currency.ptr[i]);
     return amount->minor >= 0 && amount->minor <= MONEY_MINOR_MAX &&
            currency_parse((struct str){upper, sizeof upper}, &amount->currency);
 }
 
-/* Kept with the payment, and the last thing that is read of the object. The client's secret would let its
- * holder confirm the intent. */
-static struct str response_of(struct arena *arena, json_t *object)
+static size_t put(char *out, size_t len, struct str text)
 {
-    json_object_del(object, "client_secret");
-    char *text = json_dumps(object, JSON_COMPACT);
-    CHECK(text);
-    struct str response = arena_copy(arena, str_from(text));
-    free(text);
-    return response;
+    memcpy(out + len, text.ptr, text.len);
+    return len + text.len;
 }
 
-static bool intent_state_of(const char *status, bool has_error, enum gateway_intent_state *state)
+/* Kept with the payment, as it came: without the client's secret, which would let its holder confirm the
+ * intent, and without members that are null, as half of them are, which says no more than their absence. */
+static struct str response_of(struct arena *arena, const struct json_view *object)
+{
+    char *out = arena_bytes(arena, object->text.len + 2);
+    size_t len = put(out, 0, STR("{"));
+    const char *from = NULL; /* of a run of members that are kept: it is copied as it stands */
+    const char *end = NULL;
+    for (const struct json_view *member = object->first;; member = member->next) {
+        bool kept =
+            member && member->kind != JSON_VIEW_NULL && !str_equal(member->name, STR("client_secret"));
+        if (!kept && from) {
+            if (len > 1)
+                len = put(out, len, STR(","));
+            len = put(out, len, (struct str){from, (size_t)(end - from)});
+            from = NULL;
+        }
+        if (!member)
+            break;
+        if (kept && !from)
+            from = member->start;
+        end = member->text.ptr + member->text.len;
+    }
+    return (struct str){out, put(out, len, STR("}"))};
+}
+
+static bool intent_state_of(struct str status, bool has_error, enum gateway_intent_state *state)
 {
     static const struct {
         const char *status;
@@ -110,8 +130,8 @@ static bool intent_state_of(const char *status, bool has_error, enum gateway_int
         {"succeeded", GATEWAY_INTENT_SUCCEEDED},
         {"canceled", GATEWAY_INTENT_CANCELLED},
     };
-    for (size_t i = 0; status && i < sizeof states / sizeof states[0]; i++)
-        if (strcmp(states[i].status, status) == 0) {
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
+        if (str_equal(status, str_from(states[i].status))) {
             *state = i == 0 && has_error ? GATEWAY_INTENT_FAILED : states[i].state;
             return true;
         }
@@ -119,56 +139,51 @@ static bool intent_state_of(const char *status, bool has_error, enum gateway_int
 }
 
 /* next_action names the kind, and holds an object of that name with the address. */
-static struct str redirect_of(struct arena *arena, json_t *object)
+static struct str redirect_of(struct arena *arena, const struct json_view *object)
 {
-    json_t *action = json_object_get(object, "next_action");
-    const char *type = json_string_value(json_object_get(action, "type"));
-    return type ? text_of(arena, json_object_get(action, type), "url") : STR_NONE;
+    const struct json_view *action = json_view_member(object, STR("next_action"));
+    return text_of(arena, json_view_member(action, text_of(arena, action, "type")), "url");
 }
 
-bool stripe_intent_read(struct arena *arena, json_t *object, struct gateway_intent *intent)
+bool stripe_intent_read(struct arena *arena, const struct json_view *object, struct gateway_intent *intent)
 {
     *intent = (struct gateway_intent){.id = text_of(arena, object, "id")};
-    json_t *failure = json_object_get(object, "last_payment_error");
-    const char *kind = json_string_value(json_object_get(object, "object"));
-    if (intent->id.len == 0 || !kind || strcmp(kind, "payment_intent") != 0 ||
-        !amount_of(object, "amount", &intent->amount) ||
-        !intent_state_of(json_string_value(json_object_get(object, "status")), json_is_object(failure),
-                         &intent->state))
+    const struct json_view *failure = json_view_member(object, STR("last_payment_error"));
+    bool has_error = failure && failure->kind == JSON_VIEW_OBJECT;
+    if (intent->id.len == 0 || !text_is(arena, object, "object", "payment_intent") ||
+        !amount_of(arena, object, &intent->amount) ||
+        !intent_state_of(text_of(arena, object, "status"), has_error, &intent->state))
         return false;
-    intent->received_minor = json_integer_value(json_object_get(object, "amount_received"));
+    if (!json_view_integer(json_view_member(object, STR("amount_received")), &intent->received_minor))
+        intent->received_minor = 0;
     intent->redirect_url = redirect_of(arena, object);
     intent->failure = text_of(arena, failure, "code");
-    json_t *metadata = json_object_get(object, "metadata");
-    if (!order_id_parse(str_from(json_string_value(json_object_get(metadata, "order_id"))),
-                        &intent->order_id))
+    const struct json_view *metadata = json_view_member(object, STR("metadata"));
+    if (!order_id_parse(text_of(arena, metadata, "order_id"), &intent->order_id))
         intent->order_id = (struct order_id){0};
-    if (!payment_id_parse(str_from(json_string_value(json_object_get(metadata, "payment_id"))),
-                          &intent->payment_id))
+    if (!payment_id_parse(text_of(arena, metadata, "payment_id"), &intent->payment_id))
         intent->payment_id = (struct payment_id){0};
     intent->response = response_of(arena, object);
     return true;
 }
 
-bool stripe_refund_read(struct arena *arena, json_t *object, struct gateway_refund *refund)
+bool stripe_refund_read(struct arena *arena, const struct json_view *object, struct gateway_refund *refund)
 {
     *refund = (struct gateway_refund){.id = text_of(arena, object, "id"),
                                       .intent_id = text_of(arena, object, "payment_intent")};
-    const char *kind = json_string_value(json_object_get(object, "object"));
-    const char *status = json_string_value(json_object_get(object, "status"));
-    if (refund->id.len == 0 || !kind || strcmp(kind, "refund") != 0 || !status ||
-        !amount_of(object, "amount", &refund->amount))
+    struct str status = text_of(arena, object, "status");
+    if (refund->id.len == 0 || !text_is(arena, object, "object", "refund") || !status.ptr ||
+        !amount_of(arena, object, &refund->amount))
         return false;
-    if (strcmp(status, "succeeded") == 0)
+    if (str_equal(status, STR("succeeded")))
         refund->state = GATEWAY_REFUND_SUCCEEDED;
-    else if (strcmp(status, "failed") == 0 || strcmp(status, "canceled") == 0)
+    else if (str_equal(status, STR("failed")) || str_equal(status, STR("canceled")))
         refund->state = GATEWAY_REFUND_FAILED;
     else
         refund->state = GATEWAY_REFUND_PENDING;
     refund->failure = text_of(arena, object, "failure_reason");
-    json_t *metadata = json_object_get(object, "metadata");
-    if (!refund_id_parse(str_from(json_string_value(json_object_get(metadata, "refund_id"))),
-                         &refund->refund_id))
+    const struct json_view *metadata = json_view_member(object, STR("metadata"));
+    if (!refund_id_parse(text_of(arena, metadata, "refund_id"), &refund->refund_id))
         refund->refund_id = (struct refund_id){0};
     refund->response = response_of(arena, object);
     return true;
@@ -185,14 +200,13 @@ static const struct {
 };
 static const char *const refund_events[] = {"refund.updated", "refund.failed", "charge.refund.updated"};
 
-static bool event_read(struct arena *arena, json_t *root, struct gateway_event *event)
+static bool event_read(struct arena *arena, const struct json_view *root, struct gateway_event *event)
 {
-    json_t *object = json_object_get(json_object_get(root, "data"), "object");
-    const char *kind = json_string_value(json_object_get(root, "object"));
+    const struct json_view *object = json_view_member(json_view_member(root, STR("data")), STR("object"));
     event->id = text_of(arena, root, "id");
     event->type = text_of(arena, root, "type");
-    if (!kind || strcmp(kind, "event") != 0 || event->id.len == 0 || event->id.len > 255 ||
-        event->type.len == 0 || event->type.len > 255 || !json_is_object(object))
+    if (!text_is(arena, root, "object", "event") || event->id.len == 0 || event->id.len > 255 ||
+        event->type.len == 0 || event->type.len > 255 || !object || object->kind != JSON_VIEW_OBJECT)
         return false;
     for (size_t i = 0; i < sizeof intent_events / sizeof intent_events[0]; i++)
         if (str_equal(event->type, str_from(intent_events[i].type))) {
@@ -212,10 +226,9 @@ enum error_code stripe_event_parse(struct arena *arena, struct str body, struct 
                                    struct error *error)
 {
     *event = (struct gateway_event){.kind = GATEWAY_EVENT_OTHER};
-    json_t *root = json_loadb(body.ptr ? body.ptr : "", body.len, JSON_REJECT_DUPLICATES, NULL);
-    bool good = root && event_read(arena, root, event);
-    json_decref(root);
-    return good ? ERR_OK : error_set(error, ERR_BAD_REQUEST, "the body is not an event of the gateway");
+    if (event_read(arena, json_view_read(arena, body), event))
+        return ERR_OK;
+    return error_set(error, ERR_BAD_REQUEST, "the body is not an event of the gateway");
 }
 
 /* ---- forms ---- */

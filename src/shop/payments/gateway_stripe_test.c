@@ -140,7 +140,11 @@ static void events_are_read(void **state)
     payment_id_text(event.intent.payment_id, id);
     assert_string_equal(id, PAYMENT);
     /* What is kept holds no secret. */
-    assert_null(memmem(event.intent.response.ptr, event.intent.response.len, "secret", 6));
+    assert_true(
+        str_equal(event.intent.response,
+                  STR("{\"id\":\"pi_1\",\"object\":\"payment_intent\",\"amount\":12345,"
+                      "\"amount_received\":12345,\"currency\":\"hkd\",\"metadata\":{\"order_id\":\"" ORDER
+                      "\",\"payment_id\":\"" PAYMENT "\"},\"status\":\"succeeded\"}")));
 
     const char *failed =
         EVENT("payment_intent.payment_failed",
@@ -202,10 +206,8 @@ static void redirects_of_any_kind_are_found(void **state)
             INTENT("requires_action",
                    ",\"next_action\":{\"type\":\"%s\",\"%s\":{\"url\":\"https://pay.example/x\"}}"),
             kinds[i], kinds[i]);
-        json_t *object = json_loadb(text.ptr, text.len, 0, NULL);
-        assert_true(stripe_intent_read(arena, object, &intent));
+        assert_true(stripe_intent_read(arena, json_view_read(arena, text), &intent));
         assert_true(str_equal(intent.redirect_url, STR("https://pay.example/x")));
-        json_decref(object);
     }
     arena_free(arena);
 }

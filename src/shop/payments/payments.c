@@ -2,8 +2,8 @@
  * the shopper comes back, and when an order expires, each a batch of one. Whoever comes second finds that
  * there is nothing left to do.
  *
- * The orders are locked first, then all of their attempts: two pieces of news about one order wait for each
- * other, whichever attempt they are about. What each means is decided in memory, in order of arrival
+ * The orders are locked first, then all of their attempts are read: two pieces of news about one order wait
+ * for each other, whichever attempt they are about. What each means is decided in memory, in order of arrival
  * (payment_decide.c); a decision changes what the next one sees. Then everything is written at once. */
 #include "shop/payments/payments.h"
 
@@ -58,6 +58,14 @@ struct finalising {
     struct payment_facts **paid_payments;
     struct order **paid_orders;
     size_t paid_count;
+    struct order_confirming *confirming;
+    struct order_cause cause;
+    /* what is done by itself: the one piece of news; payment and order are NULL where there are none */
+    struct payment_news *alone;
+    struct payment_facts *alone_payment;
+    struct finalised_order *alone_of;
+    struct payment_decision decision;
+    int64_t now_us;
 };
 
 static int compare_order(const void *key, const void *item)
@@ -110,12 +118,12 @@ static void take_orders(struct finalising *f, const struct order *orders, size_t
         };
 }
 
-static void take_payments(struct finalising *f, const struct payment_lock_batch_rows *rows)
+static void take_payments(struct finalising *f, const struct payment_list_batch_rows *rows)
 {
     f->payments = ARENA_ARRAY(f->arena, struct payment_facts, rows->count);
     f->payment_count = rows->count;
     for (size_t i = 0; i < rows->count; i++) {
-        const struct payment_lock_batch_row *row = &rows->items[i];
+        const struct payment_list_batch_row *row = &rows->items[i];
         struct payment_facts *payment = &f->payments[i];
         struct currency currency;
         CHECK(currency_parse(row->currency, &currency));
@@ -141,19 +149,19 @@ static enum error_code lock_all(struct finalising *f, const struct order_id *ids
 {
     struct order *orders;
     size_t order_count;
-    struct payment_lock_batch_rows payments = {0};
+    struct payment_list_batch_rows payments = {0};
     enum error_code code = pg_pipeline_begin(f->db);
     if (code)
         return code;
     code = order_lock_queue(f->db, ids, count);
     if (!code)
-        code = payment_lock_batch_queue(f->db, (struct payment_lock_batch_args){{ids, count}});
+        code = payment_list_batch_queue(f->db, (struct payment_list_batch_args){{ids, count}});
     if (!code)
         code = pg_pipeline_sync(f->db);
     if (!code)
         code = order_lock_fetch(f->db, f->arena, &orders, &order_count);
     if (!code)
-        code = payment_lock_batch_fetch(f->db, f->arena, &payments);
+        code = payment_list_batch_fetch(f->db, f->arena, &payments);
     enum error_code end = pg_pipeline_end(f->db);
     if (code || end)
         return code ? code : end;
@@ -162,23 +170,24 @@ static enum error_code lock_all(struct finalising *f, const struct order_id *ids
     return ERR_OK;
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+    return uuid_compare(((const struct order_id *)a)->uuid, ((const struct order_id *)b)->uuid);
+}
+
+/* The orders that the gateway's metadata name: without them no intent fits. */
 static enum error_code lock_and_read(struct finalising *f, const struct payment_news *news, size_t count)
 {
-    struct str *intents = ARENA_ARRAY(f->arena, struct str, count);
-    struct payment_id *named = ARENA_ARRAY(f->arena, struct payment_id, count);
-    for (size_t i = 0; i < count; i++) {
-        intents[i] = news[i].intent->id;
-        named[i] = news[i].intent->payment_id;
-    }
-    struct payment_orders_of_intents_args args = {{intents, count}, {named, count}};
-    struct payment_orders_of_intents_rows rows;
-    enum error_code code = payment_orders_of_intents(f->db, f->arena, args, &rows);
-    if (code || rows.count == 0)
-        return code;
-    struct order_id *ids = ARENA_ARRAY(f->arena, struct order_id, rows.count);
-    for (size_t i = 0; i < rows.count; i++)
-        ids[i] = rows.items[i].order_id;
-    return lock_all(f, ids, rows.count);
+    struct order_id *ids = ARENA_ARRAY(f->arena, struct order_id, count);
+    size_t named = 0, distinct = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!uuid_is_zero(news[i].intent->order_id.uuid))
+            ids[named++] = news[i].intent->order_id;
+    qsort(ids, named, sizeof *ids, compare_ids);
+    for (size_t i = 0; i < named; i++)
+        if (distinct == 0 || compare_ids(&ids[i], &ids[distinct - 1]) != 0)
+            ids[distinct++] = ids[i];
+    return distinct ? lock_all(f, ids, distinct) : ERR_OK;
 }
 
 /* ---- what is confirmed, all together ---- */
@@ -196,34 +205,30 @@ static void list_paid(struct finalising *f, struct payment_news *news, struct pa
     f->paid_orders[f->paid_count++] = &of->order;
 }
 
-static struct event paid_event(struct arena *arena, const char *type, const struct payment_facts *payment,
-                               const struct order *order, struct str traceparent)
+static void begin_confirming(struct finalising *f)
 {
-    char id[ID_TEXT_MAX];
-    struct str text = {id, payment_id_text(payment->id, id)};
-    struct event event = payment_event_of(arena, type, order, "payment_id", text, payment->amount.minor, 0);
-    event.traceparent = traceparent;
-    return event;
+    struct str *traces = ARENA_ARRAY(f->arena, struct str, f->paid_count);
+    for (size_t i = 0; i < f->paid_count; i++)
+        traces[i] = f->paid[i]->traceparent;
+    f->cause = (struct order_cause){.actor = ACTOR_GATEWAY, .reason = STR("Payment received")};
+    f->confirming = order_confirm_begin(f->db, f->arena, f->paid_orders, f->paid_count, traces, &f->cause);
 }
 
-static enum error_code confirm_paid(struct finalising *f)
+enum error_code payment_finalise_move_queue(struct finalising *f)
 {
     size_t count = f->paid_count;
+    if (count == 0)
+        return ERR_OK;
     struct payment_id *ids = ARENA_ARRAY(f->arena, struct payment_id, count);
     struct str *intents = ARENA_ARRAY(f->arena, struct str, count);
     struct str *failures = ARENA_ARRAY(f->arena, struct str, count);
     struct str *responses = ARENA_ARRAY(f->arena, struct str, count);
-    struct str *traces = ARENA_ARRAY(f->arena, struct str, count);
-    struct event *events = ARENA_ARRAY(f->arena, struct event, count);
     for (size_t i = 0; i < count; i++) {
         const struct gateway_intent *intent = f->paid[i]->intent;
         ids[i] = f->paid_payments[i]->id;
         intents[i] = intent->id;
         failures[i] = intent->failure;
         responses[i] = intent->response;
-        traces[i] = f->paid[i]->traceparent;
-        events[i] =
-            paid_event(f->arena, "payment.succeeded", f->paid_payments[i], f->paid_orders[i], traces[i]);
     }
     struct payment_state_set_batch_args args = {
         .ids = {ids, count},
@@ -232,23 +237,41 @@ static enum error_code confirm_paid(struct finalising *f)
         .failures = {failures, count},
         .responses = {responses, count},
     };
-    enum error_code code = pg_pipeline_begin(f->db);
-    if (code)
-        return code;
-    code = payment_state_set_batch_queue(f->db, args);
-    if (!code)
-        code = outbox_publish_queue(f->db, f->arena, events, count);
-    if (!code)
-        code = pg_pipeline_sync(f->db);
-    if (!code)
-        code = payment_state_set_batch_fetch(f->db, NULL);
-    if (!code)
-        code = outbox_publish_fetch(f->db);
-    enum error_code end = pg_pipeline_end(f->db);
-    struct order_cause cause = {.actor = ACTOR_GATEWAY, .reason = STR("Payment received")};
-    if (!code && !end)
-        code = order_confirm_batch(f->db, f->arena, f->paid_orders, count, traces, &cause);
-    return code ? code : end;
+    enum error_code code = payment_state_set_batch_queue(f->db, args);
+    return code ? code : order_confirm_move_queue(f->confirming);
+}
+
+enum error_code payment_finalise_move_fetch(struct finalising *f)
+{
+    if (f->paid_count == 0)
+        return ERR_OK;
+    enum error_code code = payment_state_set_batch_fetch(f->db, NULL);
+    return code ? code : order_confirm_move_fetch(f->confirming);
+}
+
+enum error_code payment_finalise_between(struct finalising *f)
+{
+    return f->paid_count ? order_confirm_between(f->confirming) : ERR_OK;
+}
+
+enum error_code payment_finalise_settle_queue(struct finalising *f)
+{
+    return f->paid_count ? order_confirm_settle_queue(f->confirming) : ERR_OK;
+}
+
+enum error_code payment_finalise_settle_fetch(struct finalising *f)
+{
+    return f->paid_count ? order_confirm_settle_fetch(f->confirming) : ERR_OK;
+}
+
+bool payment_finalise_settles(const struct finalising *f)
+{
+    return f->paid_count > 0;
+}
+
+bool payment_finalise_may_refuse(const struct finalising *f)
+{
+    return f->paid_count > 0 && order_confirm_may_refuse(f->confirming);
 }
 
 /* ---- what is done by itself ---- */
@@ -262,6 +285,7 @@ struct alone {
     struct order *order;
 };
 
+/* event_type: NULL: what becomes of the order tells. */
 static enum error_code set_state(const struct alone *a, enum payment_state state, const char *event_type)
 {
     const struct gateway_intent *intent = a->news->intent;
@@ -273,9 +297,13 @@ static enum error_code set_state(const struct alone *a, enum payment_state state
         .responses = {&intent->response, 1},
     };
     enum error_code code = payment_state_set_batch(a->db, args, NULL);
-    if (code)
+    if (code || !event_type)
         return code;
-    struct event event = paid_event(a->arena, event_type, a->payment, a->order, a->news->traceparent);
+    char id[ID_TEXT_MAX];
+    struct str text = {id, payment_id_text(a->payment->id, id)};
+    struct event event =
+        payment_event_of(a->arena, event_type, a->order, "payment_id", text, a->payment->amount.minor, 0);
+    event.traceparent = a->news->traceparent;
     return outbox_publish(a->db, &event, NULL);
 }
 
@@ -345,7 +373,7 @@ static enum error_code act(const struct alone *a, const struct payment_decision 
         break; /* done with the others */
     case PAYMENT_STEP_REVIVE:
     case PAYMENT_STEP_SEND_BACK:
-        code = set_state(a, PAYMENT_SUCCEEDED, "payment.succeeded");
+        code = set_state(a, PAYMENT_SUCCEEDED, NULL);
         if (!code)
             code = decision->step == PAYMENT_STEP_REVIVE ? revive(a) : send_back(a, decision->why);
         break;
@@ -368,37 +396,86 @@ static bool goes_together(const struct payment_decision *decision)
            (decision->step == PAYMENT_STEP_CONFIRM && !decision->close_others);
 }
 
-enum error_code payment_finalise(struct pg *db, struct arena *arena, struct payment_news *news, size_t count)
+static void decide_all(struct finalising *f, struct payment_news *news, size_t count)
 {
-    CHECK(pg_in_transaction(db));
-    struct finalising f = {.db = db,
-                           .arena = arena,
-                           .paid = ARENA_ARRAY(arena, struct payment_news *, count),
-                           .paid_payments = ARENA_ARRAY(arena, struct payment_facts *, count),
-                           .paid_orders = ARENA_ARRAY(arena, struct order *, count)};
-    enum error_code code = lock_and_read(&f, news, count);
-    int64_t now_us = clock_wall_us(), late_us = config()->late_payment_s * 1000000;
-    struct payment_decision decision = {0};
-    struct payment_facts *payment = NULL;
-    struct finalised_order *of = NULL;
-    for (size_t i = 0; !code && i < count; i++) {
-        payment = payment_of(&f, news[i].intent);
-        of = payment ? order_of(&f, payment->order_id) : NULL;
-        decision = payment_decide(news[i].intent, payment, of ? &of->facts : NULL, now_us, late_us);
+    int64_t late_us = config()->late_payment_s * 1000000;
+    for (size_t i = 0; i < count; i++) {
+        struct payment_facts *payment = payment_of(f, news[i].intent);
+        struct finalised_order *of = payment ? order_of(f, payment->order_id) : NULL;
+        struct payment_decision decision =
+            payment_decide(news[i].intent, payment, of ? &of->facts : NULL, f->now_us, late_us);
         if (count > 1 && !goes_together(&decision))
             decision =
                 (struct payment_decision){.finding = PAYMENT_LEFT, .why = "it is worked out by itself"};
         news[i].finding = decision.finding;
         news[i].why = decision.why;
         if (decision.step == PAYMENT_STEP_CONFIRM)
-            list_paid(&f, &news[i], payment, of);
+            list_paid(f, &news[i], payment, of);
+        if (count == 1 && of) {
+            f->alone = news;
+            f->alone_payment = payment;
+            f->alone_of = of;
+            f->decision = decision;
+        }
     }
-    if (!code && f.paid_count > 0)
-        code = confirm_paid(&f);
-    if (code || count != 1 || !payment || !of)
+}
+
+enum error_code payment_finalise_begin(struct pg *db, struct arena *arena, struct payment_news *news,
+                                       size_t count, struct finalising **out)
+{
+    CHECK(pg_in_transaction(db));
+    struct finalising *f = ARENA_NEW(arena, struct finalising);
+    *f = (struct finalising){.db = db,
+                             .arena = arena,
+                             .paid = ARENA_ARRAY(arena, struct payment_news *, count),
+                             .paid_payments = ARENA_ARRAY(arena, struct payment_facts *, count),
+                             .paid_orders = ARENA_ARRAY(arena, struct order *, count),
+                             .now_us = clock_wall_us()};
+    *out = f;
+    enum error_code code = lock_and_read(f, news, count);
+    if (code)
         return code;
-    struct alone alone = {db, arena, news, payment, &of->order};
-    return act(&alone, &decision, now_us);
+    decide_all(f, news, count);
+    if (f->paid_count > 0)
+        begin_confirming(f);
+    return ERR_OK;
+}
+
+enum error_code payment_finalise_alone(struct finalising *f)
+{
+    if (!f->alone)
+        return ERR_OK;
+    struct alone alone = {f->db, f->arena, f->alone, f->alone_payment, &f->alone_of->order};
+    return act(&alone, &f->decision, f->now_us);
+}
+
+static enum error_code in_pipeline(struct finalising *f, payment_finalise_fn *queue,
+                                   payment_finalise_fn *fetch)
+{
+    enum error_code code = pg_pipeline_begin(f->db);
+    if (code)
+        return code;
+    code = queue(f);
+    if (!code)
+        code = pg_pipeline_sync(f->db);
+    if (!code)
+        code = fetch(f);
+    enum error_code end = pg_pipeline_end(f->db);
+    return code ? code : end;
+}
+
+enum error_code payment_finalise(struct pg *db, struct arena *arena, struct payment_news *news)
+{
+    struct finalising *f;
+    enum error_code code = payment_finalise_begin(db, arena, news, 1, &f);
+    if (!code && f->paid_count > 0) {
+        code = in_pipeline(f, payment_finalise_move_queue, payment_finalise_move_fetch);
+        if (!code)
+            code = payment_finalise_between(f);
+        if (!code)
+            code = in_pipeline(f, payment_finalise_settle_queue, payment_finalise_settle_fetch);
+    }
+    return code ? code : payment_finalise_alone(f);
 }
 
 struct finalise_now {
@@ -409,7 +486,7 @@ struct finalise_now {
 static enum error_code finalise_in_transaction(struct pg *db, void *context)
 {
     const struct finalise_now *now = context;
-    return payment_finalise(db, now->arena, now->news, 1);
+    return payment_finalise(db, now->arena, now->news);
 }
 
 enum error_code payment_finalise_now(struct pg *db, struct arena *arena, const struct gateway_intent *intent)

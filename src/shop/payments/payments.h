@@ -30,8 +30,7 @@ struct payment_news {
     const char *why; /* a sentence about the finding */
 };
 
-/* In a transaction: what the gateway says becomes true here, once; one piece of news after the other, any
- * number about one payment or order.
+/* In a transaction: what the gateway says becomes true here, once.
  *
  * Success: the payment is succeeded and its order confirmed. Where the order has failed or expired meanwhile,
  * it is begun anew and confirmed if stock and points are still there and it was placed at most late_payment_s
@@ -39,12 +38,8 @@ struct payment_news {
  * refunded. Failure, cancellation: the payment is failed or cancelled; if it is the newest attempt of an
  * order that waits, stock and points are given back. After a success nothing of this happens.
  *
- * Orders that wait and are paid are confirmed all together, by at most PAYMENT_FINALISE_STATEMENTS statements
- * whatever their number. Everything else that changes something locks stock or the gateway's other attempts
- * behind an order that is locked already, so that it would break the order of locks among several orders: it
- * is done only where `count` is 1, and left otherwise (PAYMENT_LEFT). */
-#define PAYMENT_FINALISE_STATEMENTS (5 + ORDER_CONFIRM_STATEMENTS)
-enum error_code payment_finalise(struct pg *db, struct arena *arena, struct payment_news *news, size_t count);
+ * Webhooks take the same way in batches (payments_internal.h). */
+enum error_code payment_finalise(struct pg *db, struct arena *arena, struct payment_news *news);
 
 /* In a transaction, with the order locked: gives back all that it took and has not given back yet: the cash
  * through the gateway (by a task), redeemed points at once; points that it earned are taken back, what was

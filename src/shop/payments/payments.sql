@@ -23,21 +23,12 @@ SELECT p.order_id, p.attempt, p.state, p.amount_minor, p.currency, p.intent_id, 
 FROM payment p WHERE p.id = :id
 FOR UPDATE;
 
--- Orders that these intents may be about, sorted; before the shop has noted an intent, its metadata name the payment.
--- name: payment_orders_of_intents(intent_ids text[], payment_ids payment_id[]) :many
--- returns: order_id order_id
-SELECT order_id FROM payment WHERE intent_id = ANY(:intent_ids)
-UNION
-SELECT order_id FROM payment WHERE id = ANY(:payment_ids)
-ORDER BY order_id;
-
--- All attempts of orders that the caller has locked.
--- name: payment_lock_batch(order_ids order_id[]) :many
+-- All attempts of orders that the caller has locked, which guards them too: whatever ends or adds an attempt locks its order first.
+-- name: payment_list_batch(order_ids order_id[]) :many
 -- returns: id payment_id, order_id order_id, attempt int2, state text, amount_minor int8, currency text, intent_id text?, requested bool
 SELECT id, order_id, attempt, state, amount_minor, currency, intent_id, requested_at IS NOT NULL AS requested
 FROM payment WHERE order_id = ANY(:order_ids)
-ORDER BY id
-FOR UPDATE;
+ORDER BY id;
 
 -- name: payment_requested_set(id payment_id) :exec
 UPDATE payment SET requested_at = coalesce(requested_at, now()) WHERE id = :id;
@@ -201,9 +192,9 @@ SELECT EXISTS (SELECT FROM order_event WHERE order_id = :order_id AND to_state =
 -- ---- webhooks ----
 
 -- Those that were not stored before. The events are sorted, so that batches that store the same ones wait for each other
--- without deadlock. Their states are what most come to in the same transaction; payment_webhook_state_set_batch corrects them.
+-- without deadlock.
 -- name: payment_webhook_insert_batch(ids webhook_id[], provider text, event_ids text[], types text[], bodies text[], states text[],
--- details text?[]) :many
+-- details text[]) :many
 -- returns: id webhook_id
 INSERT INTO webhook (id, provider, event_id, type, body, state, detail, processed_at)
 SELECT w.id, :provider, w.event_id, w.type, w.body, w.state, w.detail, CASE WHEN w.state <> 'received' THEN now() END
@@ -216,11 +207,8 @@ RETURNING id;
 -- returns: provider text, event_id text, type text, body text, state text
 SELECT provider, event_id, type, body, state FROM webhook WHERE id = :id FOR UPDATE;
 
--- name: payment_webhook_state_set_batch(ids webhook_id[], states text[], details text[]) :exec
-UPDATE webhook h
-SET state = w.state, detail = w.detail, processed_at = CASE WHEN w.state <> 'received' THEN now() END
-FROM (SELECT unnest(:ids) AS id, unnest(:states) AS state, unnest(:details) AS detail) w
-WHERE h.id = w.id;
+-- name: payment_webhook_state_set(id webhook_id, state text, detail text) :exec
+UPDATE webhook SET state = :state, detail = :detail, processed_at = CASE WHEN :state <> 'received' THEN now() END WHERE id = :id;
 
 -- At most so many refusals a minute are kept; the rest is only counted in the log.
 -- name: payment_webhook_refusal_insert(id uuid, provider text, reason text, body_sha256 bytea, body_bytes int4, most_per_minute int8) :exec

@@ -28,10 +28,6 @@ enum error_code stripe_webhook_handle(struct request *req, const struct api_stri
     enum error_code code = gateway->verify_webhook(signature, req->body, clock_wall_us(), &req->error);
     if (code == ERR_OK)
         code = gateway->parse_event(req->arena, req->body, &command->event, &req->error);
-    bool storable =
-        str_is_utf8(req->body) && (req->body.len == 0 || !memchr(req->body.ptr, 0, req->body.len));
-    if (code == ERR_OK && !storable)
-        code = error_set(&req->error, ERR_BAD_REQUEST, "the body is not text");
     command->refused = code != ERR_OK;
     enum error_code submitted = payment_webhook_submit(command);
     if (!submitted)

@@ -31,6 +31,27 @@ enum error_code payment_resolve(struct pg *db, struct arena *arena, const struct
 /* A transaction around payment_finalise. */
 enum error_code payment_finalise_now(struct pg *db, struct arena *arena, const struct gateway_intent *intent);
 
+/* payment_finalise for one piece of news after the other, any number about one payment or order, as parts of
+ * the caller's transaction and pipelines (pg/pg.h): begin, alone, move, between, settle.
+ *
+ * begin locks, in a pipeline of its own, and decides: finding and why of each are set. Orders that wait and
+ * are paid are confirmed all together, in the pipelines of move and settle, by at most
+ * PAYMENT_FINALISE_STATEMENTS statements whatever their number. Everything else that changes something locks
+ * stock or the gateway's other attempts behind an order that is locked already, so that it would break the
+ * order of locks among several orders: it is done only where `count` is 1, by alone, outside of pipelines,
+ * and left otherwise (PAYMENT_LEFT). Where nothing is to be done a part sends nothing. */
+#define PAYMENT_FINALISE_STATEMENTS (3 + ORDER_CONFIRM_STATEMENTS)
+struct finalising;
+typedef enum error_code payment_finalise_fn(struct finalising *finalising);
+enum error_code payment_finalise_begin(struct pg *db, struct arena *arena, struct payment_news *news,
+                                       size_t count, struct finalising **finalising);
+payment_finalise_fn payment_finalise_alone;
+payment_finalise_fn payment_finalise_move_queue, payment_finalise_move_fetch, payment_finalise_between;
+payment_finalise_fn payment_finalise_settle_queue, payment_finalise_settle_fetch;
+/* Whether settle has something to do, and whether its fetch may still refuse it: then the COMMIT waits. */
+bool payment_finalise_settles(const struct finalising *finalising);
+bool payment_finalise_may_refuse(const struct finalising *finalising);
+
 /* ---- webhooks ---- */
 
 enum webhook_state { WEBHOOK_RECEIVED, WEBHOOK_PROCESSED, WEBHOOK_IGNORED, WEBHOOK_MISMATCHED };
@@ -51,7 +72,10 @@ struct webhook_command {
     void (*finish)(struct webhook_command *command, enum error_code code);
     /* the batch's own */
     struct webhook_id id;
-    bool stored;
+    size_t arrival;
+    struct str body; /* as it is stored */
+    bool repeated;   /* the same event stands before it in the batch */
+    bool stored;     /* now, not before */
     enum webhook_state state;
     const char *why;
 };

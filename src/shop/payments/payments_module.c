@@ -34,9 +34,10 @@ static void stop(void)
 }
 
 static const struct event_definition events[] = {
-    {"payment.succeeded", NULL}, {"payment.failed", NULL},   {"payment.cancelled", NULL},
-    {"payment.returned", NULL},  {"refund.requested", NULL}, {"refund.succeeded", NULL},
-    {"refund.failed", NULL},     {"webhook.received", NULL}, {NULL, NULL},
+    {"payment.failed", NULL},   {"payment.cancelled", NULL},
+    {"payment.returned", NULL}, {"refund.requested", NULL},
+    {"refund.succeeded", NULL}, {"refund.failed", NULL},
+    {"webhook.received", NULL}, {NULL, NULL},
 };
 
 const struct module payments_module = {

@@ -22,7 +22,7 @@ static enum error_code event_apply(struct task_run *run, const struct gateway_ev
     enum error_code code = ERR_OK;
     switch (event->kind) {
     case GATEWAY_EVENT_INTENT:
-        code = payment_finalise(run->db, run->arena, &news, 1);
+        code = payment_finalise(run->db, run->arena, &news);
         *finding = news.finding;
         *why = news.why;
         break;
@@ -60,10 +60,10 @@ enum error_code payment_webhook_process(struct task_run *run)
     if (code)
         return code;
     enum webhook_state result = payment_webhook_state_of(event.kind, finding);
-    struct str state = str_from(payment_webhook_state_text(result)), detail = str_from(why);
     payment_webhook_note(result, row.event_id, why);
-    return payment_webhook_state_set_batch(
-        run->db, (struct payment_webhook_state_set_batch_args){{&id, 1}, {&state, 1}, {&detail, 1}}, NULL);
+    struct payment_webhook_state_set_args args = {id, str_from(payment_webhook_state_text(result)),
+                                                  str_from(why)};
+    return payment_webhook_state_set(run->db, args, NULL);
 }
 
 enum error_code payment_forget(struct task_run *run)

@@ -63,50 +63,90 @@ struct batch {
     struct webhook_command **commands; /* in order of arrival */
     size_t count;
     bool store_only;
+    /* by event, without repetitions; made anew for each try */
+    struct webhook_command **events;
+    size_t event_count;
+    /* in order of arrival, those about an intent, without repetitions: in parallel */
+    struct webhook_command **told;
+    struct payment_news *news;
+    size_t news_count;
+    size_t left;                   /* stored as received */
+    struct finalising *finalising; /* NULL: there is no news */
 };
-
-/* What most events of a kind come to: they are stored so, and the others are corrected. */
-static void expect(struct webhook_command *command, bool store_only)
-{
-    command->state = WEBHOOK_RECEIVED;
-    command->why = NULL;
-    if (command->event.kind == GATEWAY_EVENT_OTHER) {
-        command->state = WEBHOOK_IGNORED;
-        command->why = "nothing that the shop acts on";
-    } else if (!store_only && command->event.kind == GATEWAY_EVENT_INTENT &&
-               command->event.intent.state == GATEWAY_INTENT_SUCCEEDED) {
-        command->state = WEBHOOK_PROCESSED;
-        command->why = "the order is confirmed";
-    }
-}
 
 static int by_event(const void *a, const void *b)
 {
-    struct str left = (*(struct webhook_command *const *)a)->event.id;
-    struct str right = (*(struct webhook_command *const *)b)->event.id;
-    int order = memcmp(left.ptr, right.ptr, left.len < right.len ? left.len : right.len);
-    return order ? order : (left.len > right.len) - (left.len < right.len);
+    struct webhook_command *const *left = a, *const *right = b;
+    struct str x = (*left)->event.id, y = (*right)->event.id;
+    int order = memcmp(x.ptr, y.ptr, x.len < y.len ? x.len : y.len);
+    if (order || x.len != y.len)
+        return order ? order : (x.len > y.len) - (x.len < y.len);
+    return ((*left)->arrival > (*right)->arrival) - ((*left)->arrival < (*right)->arrival);
 }
 
-static int by_id(const void *a, const void *b)
+static void list_events(struct batch *batch)
 {
-    return uuid_compare((*(struct webhook_command *const *)a)->id.uuid,
-                        (*(struct webhook_command *const *)b)->id.uuid);
+    struct webhook_command **sorted = ARENA_ARRAY(batch->arena, struct webhook_command *, batch->count);
+    for (size_t i = 0; i < batch->count; i++) {
+        sorted[i] = batch->commands[i];
+        sorted[i]->arrival = i;
+    }
+    qsort(sorted, batch->count, sizeof *sorted, by_event);
+    batch->events = sorted;
+    batch->event_count = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        struct webhook_command *command = sorted[i];
+        command->repeated =
+            batch->event_count > 0 && str_equal(command->event.id, sorted[batch->event_count - 1]->event.id);
+        command->stored = false;
+        if (!command->repeated)
+            sorted[batch->event_count++] = command;
+    }
 }
 
-/* The batch in another order. */
-static struct webhook_command **sorted(const struct batch *batch, int (*compare)(const void *, const void *))
+static void list_news(struct batch *batch)
 {
-    struct webhook_command **commands = ARENA_ARRAY(batch->arena, struct webhook_command *, batch->count);
-    memcpy(commands, batch->commands, batch->count * sizeof *commands);
-    qsort(commands, batch->count, sizeof *commands, compare);
-    return commands;
+    batch->told = ARENA_ARRAY(batch->arena, struct webhook_command *, batch->count);
+    batch->news = ARENA_ARRAY(batch->arena, struct payment_news, batch->count);
+    batch->news_count = 0;
+    for (size_t i = 0; i < batch->count && !batch->store_only; i++) {
+        struct webhook_command *command = batch->commands[i];
+        if (command->repeated || command->event.kind != GATEWAY_EVENT_INTENT)
+            continue;
+        batch->told[batch->news_count] = command;
+        batch->news[batch->news_count++] =
+            (struct payment_news){.intent = &command->event.intent, .traceparent = command->req->traceparent};
+    }
 }
 
-static enum error_code store(struct pg *db, const struct batch *batch)
+/* What each has come to. The body of what changed a payment is not kept a second time: the payment has it, as
+ * the gateway's newest word (payment.response). */
+static void note_states(struct batch *batch)
 {
-    size_t count = batch->count;
-    struct webhook_command **commands = sorted(batch, by_event);
+    for (size_t i = 0; i < batch->event_count; i++) {
+        struct webhook_command *command = batch->events[i];
+        bool other = command->event.kind == GATEWAY_EVENT_OTHER;
+        command->state = other ? WEBHOOK_IGNORED : WEBHOOK_RECEIVED;
+        command->why = other ? "nothing that the shop acts on" : "it is worked out by itself";
+        command->body = command->req->body;
+    }
+    for (size_t i = 0; i < batch->news_count; i++) {
+        const struct payment_news *news = &batch->news[i];
+        struct webhook_command *command = batch->told[i];
+        command->state = payment_webhook_state_of(GATEWAY_EVENT_INTENT, news->finding);
+        command->why = news->why;
+        if (news->finding == PAYMENT_CHANGED)
+            command->body = STR("");
+        payment_webhook_note(command->state, command->event.id, news->why);
+    }
+    batch->left = 0;
+    for (size_t i = 0; i < batch->event_count; i++)
+        batch->left += batch->events[i]->state == WEBHOOK_RECEIVED;
+}
+
+static enum error_code store_queue(struct pg *db, const struct batch *batch)
+{
+    size_t count = batch->event_count;
     struct webhook_id *ids = ARENA_ARRAY(batch->arena, struct webhook_id, count);
     struct str *event_ids = ARENA_ARRAY(batch->arena, struct str, count);
     struct str *types = ARENA_ARRAY(batch->arena, struct str, count);
@@ -114,15 +154,13 @@ static enum error_code store(struct pg *db, const struct batch *batch)
     struct str *states = ARENA_ARRAY(batch->arena, struct str, count);
     struct str *details = ARENA_ARRAY(batch->arena, struct str, count);
     for (size_t i = 0; i < count; i++) {
-        struct webhook_command *command = commands[i];
-        expect(command, batch->store_only);
+        struct webhook_command *command = batch->events[i];
         ids[i] = command->id = webhook_id_new();
-        command->stored = false;
         event_ids[i] = command->event.id;
         types[i] = command->event.type;
-        bodies[i] = command->req->body;
+        bodies[i] = command->body;
         states[i] = str_from(payment_webhook_state_text(command->state));
-        details[i] = command->why ? str_from(command->why) : STR_NONE;
+        details[i] = str_from(command->why);
     }
     struct payment_webhook_insert_batch_args args = {.ids = {ids, count},
                                                      .provider = str_from(payment_gateway()->provider),
@@ -131,67 +169,31 @@ static enum error_code store(struct pg *db, const struct batch *batch)
                                                      .bodies = {bodies, count},
                                                      .states = {states, count},
                                                      .details = {details, count}};
-    struct payment_webhook_insert_batch_rows rows;
-    enum error_code code = payment_webhook_insert_batch(db, batch->arena, args, &rows);
-    if (code)
-        return code;
-    commands = sorted(batch, by_id);
-    for (size_t i = 0; i < rows.count; i++) {
-        struct webhook_command key = {.id = rows.items[i].id};
-        const struct webhook_command *wanted = &key;
-        struct webhook_command **found = bsearch(&wanted, commands, count, sizeof *commands, by_id);
-        CHECK(found);
-        (*found)->stored = true;
-    }
-    return ERR_OK;
+    return payment_webhook_insert_batch_queue(db, args);
 }
 
-/* Makes true what the stored events say, and notes on their webhooks what came of it. */
-static enum error_code make_true(struct pg *db, const struct batch *batch)
+/* The rows come in the order of the events, without those that were stored before. */
+static enum error_code store_fetch(struct pg *db, const struct batch *batch)
 {
-    struct payment_news *news = ARENA_ARRAY(batch->arena, struct payment_news, batch->count);
-    struct webhook_command **of = ARENA_ARRAY(batch->arena, struct webhook_command *, batch->count);
-    size_t count = 0;
-    for (size_t i = 0; i < batch->count; i++) {
-        struct webhook_command *command = batch->commands[i];
-        if (!command->stored || command->event.kind != GATEWAY_EVENT_INTENT)
-            continue;
-        of[count] = command;
-        news[count++] =
-            (struct payment_news){.intent = &command->event.intent, .traceparent = command->req->traceparent};
+    struct payment_webhook_insert_batch_rows rows;
+    enum error_code code = payment_webhook_insert_batch_fetch(db, batch->arena, &rows);
+    size_t at = 0;
+    for (size_t i = 0; !code && i < rows.count; i++) {
+        while (at < batch->event_count && !webhook_id_equal(batch->events[at]->id, rows.items[i].id))
+            at++;
+        CHECK(at < batch->event_count);
+        batch->events[at++]->stored = true;
     }
-    enum error_code code = count > 0 ? payment_finalise(db, batch->arena, news, count) : ERR_OK;
-    if (code)
-        return code;
-    struct webhook_id *ids = ARENA_ARRAY(batch->arena, struct webhook_id, count);
-    struct str *states = ARENA_ARRAY(batch->arena, struct str, count);
-    struct str *details = ARENA_ARRAY(batch->arena, struct str, count);
-    size_t corrected = 0;
-    for (size_t i = 0; i < count; i++) {
-        enum webhook_state state = payment_webhook_state_of(GATEWAY_EVENT_INTENT, news[i].finding);
-        payment_webhook_note(state, of[i]->event.id, news[i].why);
-        if (state == of[i]->state && of[i]->why && strcmp(news[i].why, of[i]->why) == 0)
-            continue;
-        of[i]->state = state;
-        ids[corrected] = of[i]->id;
-        states[corrected] = str_from(payment_webhook_state_text(state));
-        details[corrected++] = str_from(news[i].why);
-    }
-    if (corrected == 0)
-        return ERR_OK;
-    return payment_webhook_state_set_batch(db,
-                                           (struct payment_webhook_state_set_batch_args){
-                                               {ids, corrected}, {states, corrected}, {details, corrected}},
-                                           NULL);
+    return code;
 }
 
 /* A task for each that is left. */
-static enum error_code publish_left(struct pg *db, const struct batch *batch)
+static enum error_code left_queue(struct pg *db, const struct batch *batch)
 {
-    struct event *events = ARENA_ARRAY(batch->arena, struct event, batch->count);
+    struct event *events = ARENA_ARRAY(batch->arena, struct event, batch->event_count);
     size_t count = 0;
-    for (size_t i = 0; i < batch->count; i++) {
-        const struct webhook_command *command = batch->commands[i];
+    for (size_t i = 0; i < batch->event_count; i++) {
+        const struct webhook_command *command = batch->events[i];
         if (!command->stored || command->state != WEBHOOK_RECEIVED)
             continue;
         char id[ID_TEXT_MAX];
@@ -204,16 +206,51 @@ static enum error_code publish_left(struct pg *db, const struct batch *batch)
             .traceparent = command->req->traceparent,
         };
     }
-    if (count == 0)
-        return ERR_OK;
+    return outbox_publish_queue(db, batch->arena, events, count);
+}
+
+/* Stores the batch and moves what is paid. Where that is all, it is committed by the same round trip. */
+static enum error_code store_and_move(struct pg *db, const struct batch *batch, bool is_all)
+{
+    struct finalising *f = batch->finalising;
     enum error_code code = pg_pipeline_begin(db);
     if (code)
         return code;
-    code = outbox_publish_queue(db, batch->arena, events, count);
+    code = store_queue(db, batch);
+    if (!code && f)
+        code = payment_finalise_move_queue(f);
+    if (!code && is_all)
+        code = pg_commit_queue(db);
     if (!code)
         code = pg_pipeline_sync(db);
     if (!code)
+        code = store_fetch(db, batch);
+    if (!code && f)
+        code = payment_finalise_move_fetch(f);
+    enum error_code end = pg_pipeline_end(db);
+    return code ? code : end;
+}
+
+static enum error_code settle_and_commit(struct pg *db, const struct batch *batch)
+{
+    struct finalising *f = batch->finalising;
+    enum error_code code = f ? payment_finalise_between(f) : ERR_OK;
+    if (!code)
+        code = pg_pipeline_begin(db);
+    if (code)
+        return code;
+    if (batch->left > 0)
+        code = left_queue(db, batch);
+    if (!code && f)
+        code = payment_finalise_settle_queue(f);
+    if (!code && !(f && payment_finalise_may_refuse(f)))
+        code = pg_commit_queue(db);
+    if (!code)
+        code = pg_pipeline_sync(db);
+    if (!code && batch->left > 0)
         code = outbox_publish_fetch(db);
+    if (!code && f)
+        code = payment_finalise_settle_fetch(f);
     enum error_code end = pg_pipeline_end(db);
     return code ? code : end;
 }
@@ -222,22 +259,33 @@ static enum error_code run_batch(struct pg *db, void *context)
 {
     struct batch *batch = context;
     arena_reset(batch->arena);
-    enum error_code code = store(db, batch);
-    if (!code && !batch->store_only)
-        code = make_true(db, batch);
-    return code ? code : publish_left(db, batch);
+    list_events(batch);
+    list_news(batch);
+    batch->finalising = NULL;
+    enum error_code code = ERR_OK;
+    if (batch->news_count > 0) {
+        code = payment_finalise_begin(db, batch->arena, batch->news, batch->news_count, &batch->finalising);
+        if (!code)
+            code = payment_finalise_alone(batch->finalising);
+    }
+    if (code)
+        return code;
+    note_states(batch);
+    bool is_all = batch->left == 0 && !(batch->finalising && payment_finalise_settles(batch->finalising));
+    code = store_and_move(db, batch, is_all);
+    return code || is_all ? code : settle_and_commit(db, batch);
 }
 
 static enum error_code settle(struct pg *db, struct batch *batch)
 {
-    enum error_code code = pg_transaction(db, run_batch, batch);
+    enum error_code code = pg_transaction_of_pipelines(db, run_batch, batch);
     if (!code || code == ERR_DATABASE) /* in doubt or not stored: the gateway sends it again */
         return code;
     log_write(LOG_WARN, "webhooks are only stored: tasks work them out one by one",
               "\"webhooks\":%zu,\"code\":\"%s\",\"detail\":\"%s\"", batch->count, error_text(code),
               pg_error(db)->detail);
     batch->store_only = true;
-    return pg_transaction(db, run_batch, batch);
+    return pg_transaction_of_pipelines(db, run_batch, batch);
 }
 
 /* ---- refusals ---- */
