@@ -1,7 +1,7 @@
 'use strict';
 const { test } = require('node:test');
 const assert = require('node:assert');
-const { shop, Environment, makePerson, poll } = require('../harness');
+const { shop, Environment, Client, freePort, makePerson, poll } = require('../harness');
 
 const env = shop();
 
@@ -25,6 +25,32 @@ test('OPS-3 metrics', async () => {
   const { text } = await env.api.call('metrics_show', { expect: 200 });
   assert.match(text, /^cathay_http_request_duration_seconds_count\{operation="live_show",status="2xx"\} [1-9]/m);
   assert.match(text, /^cathay_ready 1$/m);
+});
+
+test('OPS-3 OPS-4 worker and scheduler tell how they are where a port is set, and serve nothing else', async (t) => {
+  const own = await Environment.start({ roles: ['serve'], own: true });
+  t.after(() => own.stop());
+  const of = {};
+  for (const name of ['worker', 'scheduler']) {
+    const port = await freePort();
+    await own.addRole(name, { ops_port: port });
+    of[name] = new Client(`http://127.0.0.1:${port}`);
+    await own.startRole(name);
+  }
+  for (const name of ['worker', 'scheduler']) {
+    await poll(() => of[name].call('live_show', { expect: 200 }).catch(() => null), { what: `${name} to listen` });
+    await poll(async () => (await of[name].call('ready_show')).status === 200, { what: `${name} to be ready` });
+    assert.strictEqual((await of[name].get('/v1/products')).status, 404);
+  }
+  await poll(async () => /^cathay_tasks_total\{result="done"\} [1-9]/m.test((await of.worker.call('metrics_show', { expect: 200 })).text),
+    { what: 'the tasks that the worker has done' });
+  await own.postgres.stop();
+  for (const name of ['worker', 'scheduler']) {
+    await poll(async () => (await of[name].call('ready_show')).status === 503, { what: `${name} not to be ready` });
+    await of[name].call('live_show', { expect: 200 });
+  }
+  await own.postgres.start();
+  for (const name of ['worker', 'scheduler']) await poll(async () => (await of[name].call('ready_show')).status === 200, { what: `${name} to be ready again` });
 });
 
 test('API-1 the contract is served, and is the one that the server follows', async () => {
