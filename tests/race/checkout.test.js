@@ -2,8 +2,9 @@
 // Many shoppers at once: what is promised of stock, miles and keys holds under concurrency, over several servers.
 const { test } = require('node:test');
 const assert = require('node:assert');
-const { shop } = require('../harness');
-const { goods, customer, orderOf } = require('../harness/goods');
+const { shop, poll } = require('../harness');
+const { goods, relist, customer, orderOf } = require('../harness/goods');
+const { uuid7 } = require('../harness/people');
 
 const env = shop({ roles: ['serve', 'serve:2', 'worker'], settings: { lanes: 2 } });
 const servers = () => [env.client('serve'), env.client('serve:2')];
@@ -89,4 +90,93 @@ test('INV-2 orders of many lines in every order of rows do not block each other 
   const [{ sold }] = await env.query('SELECT sum(quantity)::int AS sold FROM order_line WHERE variant_id = ANY($1)', [variants.map(({ id }) => id)]);
   assert.strictEqual(reserved, sold);
   await env.verify();
+});
+
+// Servers remember goods (checkout/known.h): what they remember may be old, what they sell by it may not.
+
+/** Two buyers, one for each server, who have ordered each of the variants often enough that their server knows it. */
+async function knownTo(variants) {
+  const buyers = await Promise.all(servers().map((server) => customer(env).then((buyer) => server.as(buyer.token))));
+  for (const buyer of buyers) for (let n = 0; n < 2; n++) for (const variant of variants) await buyer.call('order_place', { body: orderOf([[variant, 1]]), expect: 201 });
+  return buyers;
+}
+
+async function refusedByAll(buyers, variant, reason) {
+  for (const buyer of buyers) {
+    const { status, body } = await buyer.call('order_place', { body: orderOf([[variant, 1]]) });
+    assert.strictEqual(status, 409);
+    assert.strictEqual(body.errors[0].reason, reason);
+  }
+}
+
+test('CHK-5 CCH-1 once a price has changed, no server sells at the old one', async () => {
+  const { variants, product } = await goods(env, { variants: 3, onHand: 100000 });
+  const buyers = await knownTo(variants);
+  const seen = { stop: false, statuses: {} };
+  const crowd = Promise.all(buyers.flatMap((buyer) => variants.map(async (variant) => {
+    while (!seen.stop) {
+      const { status } = await buyer.call('order_place', { body: orderOf([[variant, 1]]) });
+      seen.statuses[status] = (seen.statuses[status] ?? 0) + 1;
+    }
+  })));
+  for (let n = 1; n <= 25; n++) {
+    const variant = variants[n % 3];
+    const old = { ...variant };
+    await env.query('INSERT INTO price (id, variant_id, currency, amount_minor) VALUES ($1, $2, $3, $4)', [uuid7(), variant.id, 'HKD', variant.priceMinor + n]);
+    variant.priceMinor += n;
+    await refusedByAll(buyers, old, `price_changed: ${variant.priceMinor}`);
+    for (const buyer of buyers) await buyer.call('order_place', { body: orderOf([[variant, 1]]), expect: 201 });
+  }
+  seen.stop = true;
+  await crowd;
+  await relist(env.db, product);
+  assert.deepStrictEqual(Object.keys(seen.statuses).filter((status) => !['201', '409'].includes(status)), []);
+  await env.verify();
+});
+
+test('INV-2 stock that was plenty and went elsewhere is sold to the last unit and no further', async () => {
+  const { variants: [variant], locations: [place] } = await goods(env, { onHand: 1000 });
+  await knownTo([variant]); // 4 units
+  await env.query(`WITH gone AS (UPDATE stock SET on_hand = 14 WHERE variant_id = $1)
+    INSERT INTO movement (id, variant_id, location_id, quantity, reason) VALUES ($2, $1, $3, -986, 'correction')`, [variant.id, uuid7(), place]);
+  const buyers = await Promise.all(Array.from({ length: 40 }, () => customer(env)));
+  const answers = await Promise.all(buyers.map((buyer, i) => servers()[i % 2].as(buyer.token).call('order_place', { body: orderOf([[variant, 1]]) })));
+  assert.deepStrictEqual(counted(answers), { 201: 10, 409: 30 });
+  await poll(async () => (await env.api.call('stock_show', { path: { variant_id: variant.wire }, expect: 200 })).body.state === 'out_of_stock', { what: 'news of the stock' });
+  await env.verify();
+});
+
+test('INV-2 the place that comes first is taken first, also once there is a better one', async () => {
+  const { variants: [variant], locations: [first, second] } = await goods(env, { onHand: 1000, locations: 2 });
+  await env.query('DELETE FROM movement WHERE location_id = $1', [first]);
+  await env.query('DELETE FROM stock WHERE location_id = $1', [first]);
+  const buyers = await knownTo([variant]);
+  await env.query('INSERT INTO stock (variant_id, location_id, priority, on_hand) VALUES ($1, $2, 1, 500)', [variant.id, first]);
+  await env.query("INSERT INTO movement (id, variant_id, location_id, quantity, reason) VALUES ($1, $2, $3, 500, 'receipt')", [uuid7(), variant.id, first]);
+  for (const buyer of buyers) await buyer.call('order_place', { body: orderOf([[variant, 1]]), expect: 201 });
+  const taken = await env.query('SELECT location_id, reserved FROM stock WHERE variant_id = $1 ORDER BY priority', [variant.id]);
+  assert.deepStrictEqual(taken, [{ location_id: first, reserved: 2 }, { location_id: second, reserved: 4 }]);
+  await env.verify();
+});
+
+// The two that follow change goods without their listings, which `cathay verify` would tell of.
+
+test('CHK-5 a price that begins by itself holds on every server', async () => {
+  const { variants: [variant] } = await goods(env, { onHand: 100000 });
+  await env.query("INSERT INTO price (id, variant_id, currency, amount_minor, valid_from) VALUES ($1, $2, 'HKD', 777, now() + interval '2 seconds')", [uuid7(), variant.id]);
+  const buyers = await knownTo([variant]);
+  await new Promise((resolve) => { setTimeout(resolve, 2100); });
+  await refusedByAll(buyers, variant, 'price_changed: 777');
+  for (const buyer of buyers) await buyer.call('order_place', { body: orderOf([[{ ...variant, priceMinor: 777 }, 1]]), expect: 201 });
+});
+
+test('CHK-5 CAT-1 what has left the shop is sold by no server: variant, product, vendor', async () => {
+  for (const leave of [({ variants: [{ id }] }) => ["UPDATE variant SET state = 'archived' WHERE id = $1", [id]],
+    ({ product }) => ["UPDATE product SET state = 'archived' WHERE id = $1", [product]],
+    ({ vendor }) => ["UPDATE vendor SET state = 'closed' WHERE id = $1", [vendor]]]) {
+    const made = await goods(env, { onHand: 100000 });
+    const buyers = await knownTo(made.variants);
+    await env.query(...leave(made));
+    await refusedByAll(buyers, made.variants[0], 'not_for_sale');
+  }
 });

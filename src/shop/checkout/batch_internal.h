@@ -4,6 +4,16 @@
 
 #include "shop/checkout/batch.h"
 #include "shop/checkout/batch_sale.h"
+#include "shop/checkout/known.h"
+
+/* Where a batch has goods and stock from. */
+enum batch_form {
+    /* All from what the process knows: stock rows are locked by the write, which proves the numbers. What is
+     * rejected so has to be asked again. */
+    BATCH_KNOWN,
+    /* Stock rows locked and read. Goods that are known are proven by the locked row, the others read. */
+    BATCH_LOCKED,
+};
 
 struct batch {
     struct pg *db;
@@ -12,6 +22,10 @@ struct batch {
     struct checkout_order **orders;
     size_t count;
     size_t line_count;
+    enum batch_form form;
+    bool unbelieving; /* nothing that is known is used: the try before met something else */
+    bool outdated;    /* what was known is not so: nothing may be written */
+    int64_t began_us; /* monotonic */
     /* what is looked up, each sorted by its key and without doubles */
     struct checkout_account *accounts;
     size_t account_count;
@@ -19,7 +33,10 @@ struct batch {
     size_t cart_count;
     struct checkout_variant *variants; /* by variant and currency */
     bool *variant_found;
+    bool *variant_known; /* before anything was read; then `goods` is what is known */
+    struct goods *goods;
     size_t variant_count;
+    size_t unknown_count;           /* variants that are read */
     struct checkout_stocks *stocks; /* by variant */
     size_t stocks_count;
     struct batch_sales sales;
@@ -27,8 +44,8 @@ struct batch {
     size_t policy_count;
 };
 
-/* Begins the transaction, locks and reads all that the orders touch, in one round trip, and gives each order
- * what it met. Errors as checkout_batch_run(). */
+/* Begins the transaction, locks and reads what the orders touch, in one round trip, and gives each order
+ * what it met, unless it comes back with `outdated`. Errors as checkout_batch_run(). */
 enum error_code checkout_batch_read(struct batch *batch);
 /* Writes what was decided and commits, in one round trip; rolls back where nothing was accepted. The commands
  * have their answers, which are true only when this returns ERR_OK. */

@@ -5,11 +5,11 @@
 #include "shop/checkout/batch_internal.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "cart_sql.h"
 #include "checkout_sql.h"
 #include "inventory_sql.h"
 #include "loyalty_sql.h"
-#include "orders_sql.h"
 #include "pricing_sql.h"
 
 #include <stdlib.h>
@@ -93,6 +93,8 @@ static void list_keys(struct batch *batch)
     batch->variant_count = sort_unique(batch->variants, line, sizeof *batch->variants, compare_variants);
     batch->stocks_count = sort_unique(batch->stocks, line, sizeof *batch->stocks, compare_stocks);
     batch->variant_found = ARENA_ARRAY(arena, bool, batch->variant_count);
+    batch->variant_known = ARENA_ARRAY(arena, bool, batch->variant_count);
+    batch->goods = ARENA_ARRAY(arena, struct goods, batch->variant_count);
     batch_sales_list(&batch->sales, arena, batch->orders, batch->count);
 }
 
@@ -121,6 +123,81 @@ static struct checkout_stocks *find_stocks(struct batch *batch, struct variant_i
     return bsearch(&key, batch->stocks, batch->stocks_count, sizeof key, compare_stocks);
 }
 
+/* ── what is known ── */
+
+/* One place of stock, with plenty. False: the variant is known in two currencies, but not the same of it. */
+static bool take_stock(struct batch *batch, const struct goods *goods)
+{
+    struct checkout_stocks *stocks = find_stocks(batch, goods->variant.variant_id);
+    if (stocks->count > 0)
+        return stocks->items[0].goods == goods->number &&
+               location_id_equal(stocks->items[0].location_id, goods->location_id);
+    stocks->product_id = goods->variant.product_id;
+    stocks->items = ARENA_NEW(batch->arena, struct checkout_stock);
+    stocks->items[0] = (struct checkout_stock){
+        .location_id = goods->location_id, .available = goods->available, .goods = goods->number};
+    stocks->count = 1;
+    return goods->available >= GOODS_PLENTY;
+}
+
+static void take_known(struct batch *batch)
+{
+    bool all = !batch->unbelieving;
+    for (size_t i = 0; i < batch->variant_count && !batch->unbelieving; i++) {
+        struct checkout_variant *variant = &batch->variants[i];
+        batch->variant_known[i] = batch->variant_found[i] = known_goods_find(
+            variant->variant_id, variant->currency, batch->began_us, batch->arena, &batch->goods[i]);
+        if (batch->variant_known[i])
+            *variant = batch->goods[i].variant;
+        all = batch->variant_known[i] && take_stock(batch, &batch->goods[i]) && all;
+    }
+    batch->form = all ? BATCH_KNOWN : BATCH_LOCKED;
+    for (size_t i = 0; i < batch->stocks_count && !all; i++)
+        batch->stocks[i] = (struct checkout_stocks){.variant_id = batch->stocks[i].variant_id,
+                                                    .product_id = batch->stocks[i].product_id};
+}
+
+/* The stock is locked now: whether goods that were known are those of the row's number. What is not is
+ * forgotten. */
+static void prove_known(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->variant_count; i++) {
+        const struct goods *goods = &batch->goods[i];
+        if (!batch->variant_known[i])
+            continue;
+        const struct checkout_stocks *stocks = find_stocks(batch, goods->variant.variant_id);
+        bool proven = false;
+        for (size_t s = 0; s < stocks->count; s++)
+            proven |= location_id_equal(stocks->items[s].location_id, goods->location_id) &&
+                      stocks->items[s].goods == goods->number;
+        if (!proven) {
+            known_goods_drop(goods->variant.variant_id, goods->variant.currency);
+            batch->outdated = true;
+        }
+    }
+}
+
+/* What was read under locks is known from now on. */
+static void keep_known(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->variant_count && !batch->outdated; i++) {
+        const struct checkout_variant *variant = &batch->variants[i];
+        const struct checkout_stocks *stocks = find_stocks(batch, variant->variant_id);
+        if (!batch->variant_found[i] || !variant->for_sale || !variant->has_price || stocks->count == 0)
+            continue;
+        const struct checkout_stock *first = &stocks->items[0];
+        struct goods *goods = &batch->goods[i];
+        if (batch->variant_known[i] && location_id_equal(goods->location_id, first->location_id) &&
+            (goods->available >= GOODS_PLENTY) == (first->available >= GOODS_PLENTY))
+            continue;
+        goods->variant = *variant;
+        goods->location_id = first->location_id;
+        goods->number = first->goods;
+        goods->available = first->available;
+        known_goods_keep(goods);
+    }
+}
+
 /* ── lock and read ── */
 
 /* Each once; they are few. */
@@ -138,6 +215,32 @@ static size_t list_currencies(const struct batch *batch, struct str *currencies)
     return count;
 }
 
+/* Stock before goods: whoever changes goods moves the number on the stock row, and so cannot come in between.
+ */
+static enum error_code queue_stock_and_goods(struct batch *batch)
+{
+    struct arena *arena = batch->arena;
+    struct variant_id *stocked = ARENA_ARRAY(arena, struct variant_id, batch->stocks_count);
+    for (size_t i = 0; i < batch->stocks_count; i++)
+        stocked[i] = batch->stocks[i].variant_id;
+    struct variant_id *unknown = ARENA_ARRAY(arena, struct variant_id, batch->variant_count);
+    for (size_t i = 0; i < batch->variant_count; i++) {
+        size_t n = batch->unknown_count;
+        struct variant_id id = batch->variants[i].variant_id;
+        if (!batch->variant_known[i] && (n == 0 || !variant_id_equal(unknown[n - 1], id)))
+            unknown[batch->unknown_count++] = id;
+    }
+    enum error_code code =
+        stock_lock_batch_queue(batch->db, (struct stock_lock_batch_args){{stocked, batch->stocks_count}});
+    if (code || batch->unknown_count == 0)
+        return code;
+    struct str *currencies = ARENA_ARRAY(arena, struct str, batch->variant_count);
+    size_t currency_count = list_currencies(batch, currencies);
+    return checkout_variant_batch_queue(
+        batch->db,
+        (struct checkout_variant_batch_args){{unknown, batch->unknown_count}, {currencies, currency_count}});
+}
+
 static enum error_code queue_reads(struct batch *batch)
 {
     struct arena *arena = batch->arena;
@@ -153,11 +256,6 @@ static enum error_code queue_reads(struct batch *batch)
     struct cart_id *carts = ARENA_ARRAY(arena, struct cart_id, batch->cart_count);
     for (size_t i = 0; i < batch->cart_count; i++)
         carts[i] = batch->carts[i].cart_id;
-    struct str *currencies = ARENA_ARRAY(arena, struct str, batch->variant_count);
-    size_t currency_count = list_currencies(batch, currencies);
-    struct variant_id *stocked = ARENA_ARRAY(arena, struct variant_id, batch->stocks_count);
-    for (size_t i = 0; i < batch->stocks_count; i++)
-        stocked[i] = batch->stocks[i].variant_id;
 
     struct pg *db = batch->db;
     enum error_code code = pg_command_queue(db, "BEGIN");
@@ -171,16 +269,10 @@ static enum error_code queue_reads(struct batch *batch)
         code = cart_lock_batch_queue(db, (struct cart_lock_batch_args){{carts, batch->cart_count}});
     if (!code)
         code = batch_sales_queue_reads(&batch->sales, db, arena);
+    if (!code && batch->form == BATCH_LOCKED)
+        code = queue_stock_and_goods(batch);
     if (!code)
-        code = checkout_variant_batch_queue(
-            db, (struct checkout_variant_batch_args){{stocked, batch->stocks_count},
-                                                     {currencies, currency_count}});
-    if (!code)
-        code = stock_lock_batch_queue(db, (struct stock_lock_batch_args){{stocked, batch->stocks_count}});
-    if (!code)
-        code = miles_policy_all_queue(db);
-    if (!code)
-        code = order_number_take_queue(db, (struct order_number_take_args){(int32_t)batch->count});
+        code = checkout_number_batch_queue(db, (struct checkout_number_batch_args){(int32_t)batch->count});
     return code;
 }
 
@@ -241,16 +333,21 @@ static enum miles_tender parse_tender(struct str text)
 
 static enum error_code fetch_variants(struct batch *batch)
 {
-    struct checkout_variant_batch_rows rows;
+    struct checkout_variant_batch_rows rows = {0};
+    if (batch->unknown_count == 0)
+        return ERR_OK;
     enum error_code code = checkout_variant_batch_fetch(batch->db, batch->arena, &rows);
     for (size_t i = 0; !code && i < rows.count; i++) {
         const struct checkout_variant_batch_row *row = &rows.items[i];
         struct currency currency;
         CHECK(currency_parse(row->currency, &currency));
         struct checkout_variant *variant = find_variant(batch, row->variant_id, currency);
-        if (!variant)
+        size_t at = (size_t)(variant - batch->variants);
+        if (!variant || batch->variant_known[at])
             continue; /* asked for in another currency only */
-        batch->variant_found[variant - batch->variants] = true;
+        batch->variant_found[at] = true;
+        batch->goods[at].good_until_us =
+            row->good_for_us.present ? batch->began_us + row->good_for_us.value : INT64_MAX;
         variant->product_id = row->product_id;
         variant->vendor_id = row->vendor_id;
         variant->sku = row->sku;
@@ -281,6 +378,7 @@ static enum error_code fetch_stock(struct batch *batch)
             .location_id = rows.items[i].location_id,
             .priority = rows.items[i].priority,
             .available = rows.items[i].on_hand - rows.items[i].reserved,
+            .goods = rows.items[i].goods,
         };
         stocks->count++;
         stocks->available_before += items[i].available;
@@ -291,10 +389,10 @@ static enum error_code fetch_stock(struct batch *batch)
     return ERR_OK;
 }
 
-static enum error_code fetch_policies(struct batch *batch)
+static enum error_code read_policies(struct batch *batch)
 {
     struct miles_policy_all_rows rows;
-    enum error_code code = miles_policy_all_fetch(batch->db, batch->arena, &rows);
+    enum error_code code = miles_policy_all(batch->db, batch->arena, &rows);
     if (code)
         return code;
     batch->policies = ARENA_ARRAY(batch->arena, struct miles_policy, rows.count);
@@ -316,23 +414,26 @@ static enum error_code fetch_policies(struct batch *batch)
         };
         CHECK(currency_parse(row->currency, &policy->currency));
     }
+    known_rules_keep(batch->policies, batch->policy_count);
     return ERR_OK;
 }
 
-static enum error_code fetch_numbers(struct batch *batch)
+static enum error_code fetch_numbers(struct batch *batch, int32_t *policy_version)
 {
-    struct order_number_take_rows rows;
-    enum error_code code = order_number_take_fetch(batch->db, batch->arena, &rows);
+    struct checkout_number_batch_rows rows;
+    enum error_code code = checkout_number_batch_fetch(batch->db, batch->arena, &rows);
     if (code)
         return code;
     CHECK(rows.count == batch->count);
     for (size_t i = 0; i < rows.count; i++)
         batch->orders[i]->number = rows.items[i].number;
+    *policy_version = rows.items[0].policy_version;
     return ERR_OK;
 }
 
 static enum error_code lock_and_read(struct batch *batch)
 {
+    int32_t policy_version = 0;
     enum error_code code = pg_pipeline_begin(batch->db);
     if (!code)
         code = queue_reads(batch);
@@ -348,16 +449,18 @@ static enum error_code lock_and_read(struct batch *batch)
         code = fetch_carts(batch);
     if (!code)
         code = batch_sales_fetch_reads(&batch->sales, batch->db, batch->arena);
-    if (!code)
+    if (!code && batch->form == BATCH_LOCKED)
+        code = fetch_stock(batch);
+    if (!code && batch->form == BATCH_LOCKED)
         code = fetch_variants(batch);
     if (!code)
-        code = fetch_stock(batch);
-    if (!code)
-        code = fetch_policies(batch);
-    if (!code)
-        code = fetch_numbers(batch);
+        code = fetch_numbers(batch, &policy_version);
     enum error_code end = pg_pipeline_end(batch->db);
-    return code ? code : end;
+    if (code || end)
+        return code ? code : end;
+    return known_rules_find(policy_version, batch->arena, &batch->policies, &batch->policy_count)
+               ? ERR_OK
+               : read_policies(batch);
 }
 
 /* ── from rows to the decision ── */
@@ -410,9 +513,16 @@ static void resolve(struct batch *batch)
 
 enum error_code checkout_batch_read(struct batch *batch)
 {
+    batch->began_us = clock_monotonic_us();
     list_keys(batch);
+    take_known(batch);
     enum error_code code = lock_and_read(batch);
-    if (!code)
-        resolve(batch);
-    return code;
+    if (code)
+        return code;
+    if (batch->form == BATCH_LOCKED) {
+        prove_known(batch);
+        keep_known(batch);
+    }
+    resolve(batch);
+    return ERR_OK;
 }

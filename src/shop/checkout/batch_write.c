@@ -76,10 +76,13 @@ static struct event placed_event(const struct checkout_order *order, struct aren
     };
 }
 
-/* Products whose stock state changed: what caches show of them is out of date. */
+/* Products whose stock state changed: what caches show of them is out of date. Where stock is only known, the
+ * write proves that more than a little stays at one place alone: in stock before and after. */
 static size_t stock_events(struct batch *batch, struct event *events)
 {
     size_t count = 0;
+    if (batch->form == BATCH_KNOWN)
+        return 0;
     for (size_t i = 0; i < batch->stocks_count; i++) {
         const struct checkout_stocks *stocks = &batch->stocks[i];
         int64_t available = 0;
@@ -189,16 +192,20 @@ static enum error_code queue_stock(struct batch *batch, const struct accepted *a
     struct variant_id *row_variants = ARENA_ARRAY(arena, struct variant_id, rows);
     struct location_id *row_locations = ARENA_ARRAY(arena, struct location_id, rows);
     int32_t *row_quantities = ARENA_ARRAY(arena, int32_t, rows);
+    struct opt_int32 *row_goods = ARENA_ARRAY(arena, struct opt_int32, rows);
     for (size_t i = 0; i < batch->stocks_count; i++)
         for (size_t s = 0; s < batch->stocks[i].count; s++)
             if (batch->stocks[i].items[s].reserve > 0) {
                 row_variants[at] = batch->stocks[i].variant_id;
                 row_locations[at] = batch->stocks[i].items[s].location_id;
+                row_goods[at] =
+                    (struct opt_int32){batch->form == BATCH_KNOWN, batch->stocks[i].items[s].goods};
                 row_quantities[at++] = batch->stocks[i].items[s].reserve;
             }
     enum error_code code = stock_reserve_batch_queue(
         batch->db,
-        (struct stock_reserve_batch_args){{row_variants, at}, {row_locations, at}, {row_quantities, at}});
+        (struct stock_reserve_batch_args){
+            {row_variants, at}, {row_locations, at}, {row_quantities, at}, {row_goods, at}, STOCK_LOW_MOST});
     return code ? code
                 : reservation_insert_batch_queue(
                       batch->db,

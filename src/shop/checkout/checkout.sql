@@ -1,6 +1,11 @@
 -- The engine's batches. What belongs to other modules (stock, ledger, orders, payments, carts) is in their files; here is
 -- what is checkout's own.
 
+-- Numbers for people, taken ahead, so that an order's answer is known before it is written; and the version of the rules of miles that is in force.
+-- name: checkout_number_batch(count int4) :many
+-- returns: number int8, policy_version int4
+SELECT nextval('order_number') AS number, (SELECT max(version) FROM miles_policy) AS policy_version FROM generate_series(1, :count);
+
 -- Stored answers of the batch's keys. Read after the accounts are locked, so that the snapshot has what an order of the
 -- same customer has just committed. LATERAL and LIMIT leave no other plan than one look into the index per key: a join,
 -- planned while the table was small, was kept when it had grown.

@@ -26,6 +26,7 @@ struct checkout_stock {
     int32_t priority;
     int32_t available; /* on hand less reserved, less what this batch has taken */
     int32_t reserve;   /* what this batch takes */
+    int32_t goods;     /* the row's number of goods; not for the decision, see known.h */
 };
 
 /* A variant in one currency, as the database has it now. */

@@ -4,18 +4,22 @@
 
 -- Locks and reads all stock of these variants, at every location. The sort is below the locking, so rows are locked in order.
 -- name: stock_lock_batch(variant_ids variant_id[]) :many
--- returns: variant_id variant_id, location_id location_id, priority int4, on_hand int4, reserved int4
-SELECT s.variant_id, s.location_id, s.priority, s.on_hand, s.reserved
+-- returns: variant_id variant_id, location_id location_id, priority int4, on_hand int4, reserved int4, goods int4
+SELECT s.variant_id, s.location_id, s.priority, s.on_hand, s.reserved, s.goods
 FROM stock s
 WHERE s.variant_id = ANY(:variant_ids)
 ORDER BY s.variant_id, s.location_id
 FOR NO KEY UPDATE;
 
--- Adds to what is reserved; one item for each stock row. The CHECK constraint refuses more than is on hand.
--- name: stock_reserve_batch(variant_ids variant_id[], location_ids location_id[], quantities int4[]) :exec
+-- Adds to what is reserved; one item for each stock row, in the order of locking. Rows that are locked already have no number of
+-- goods. Where one is given it has to be the row's still, and more than `stay` have to stay available: else the CHECK constraint
+-- refuses the whole, as it refuses more than is on hand.
+-- name: stock_reserve_batch(variant_ids variant_id[], location_ids location_id[], quantities int4[], goods int4?[], stay int4) :exec
 UPDATE stock s
-SET reserved = s.reserved + d.quantity
-FROM (SELECT unnest(:variant_ids) AS variant_id, unnest(:location_ids) AS location_id, unnest(:quantities) AS quantity) d
+SET reserved = CASE WHEN d.goods IS NULL OR (s.goods = d.goods AND s.on_hand - s.reserved - d.quantity > :stay) THEN s.reserved + d.quantity
+                    ELSE -1 END
+FROM (SELECT unnest(:variant_ids) AS variant_id, unnest(:location_ids) AS location_id, unnest(:quantities) AS quantity,
+             unnest(:goods) AS goods) d
 WHERE s.variant_id = d.variant_id AND s.location_id = d.location_id;
 
 -- name: reservation_insert_batch(order_ids order_id[], line_nos int2[], location_ids location_id[], variant_ids variant_id[], quantities int4[]) :exec

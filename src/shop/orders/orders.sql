@@ -1,8 +1,3 @@
--- Numbers for people, taken ahead, so that an order's answer is known before it is written.
--- name: order_number_take(count int4) :many
--- returns: number int8
-SELECT nextval('order_number') AS number FROM generate_series(1, :count);
-
 -- What the checkout engine writes for a batch of orders, set-based; all in state pending_payment, with one time limit.
 -- Arrays run in parallel, one item an order.
 -- name: order_insert_batch(ids order_id[], numbers int8[], customer_ids user_id[], currencies text[], subtotal_minors int8[], total_minors int8[],

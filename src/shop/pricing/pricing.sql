@@ -5,16 +5,20 @@
 -- less than a look at each variant's vendor.
 -- name: checkout_variant_batch(variant_ids variant_id[], currencies text[]) :many
 -- returns: variant_id variant_id, currency text, product_id product_id, vendor_id vendor_id, sku text, title text,
---   for_sale bool, tender text, category_path uuid[], amount_minor int8?
+--   for_sale bool, tender text, category_path uuid[], amount_minor int8?, good_for_us int8?
 SELECT v.id AS variant_id, asked.currency, v.product_id, v.vendor_id, v.sku, v.title,
        p.state = 'published' AND v.state = 'active'
        AND v.vendor_id <> ALL (ARRAY(SELECT ven.id FROM vendor ven WHERE ven.state <> 'active')) AS for_sale,
-       p.tender, p.category_path, now_price.amount_minor
+       p.tender, p.category_path, now_price.amount_minor,
+       (extract(epoch FROM least(now_price.valid_until, (
+            SELECT min(later.valid_from) FROM price later
+            WHERE later.variant_id = v.id AND later.currency = asked.currency::char(3) AND later.valid_from > now())) - now()) * 1000000)::int8
+           AS good_for_us
 FROM unnest(:currencies) asked(currency)
 CROSS JOIN variant v
 JOIN product p ON p.id = v.product_id
 LEFT JOIN LATERAL (
-    SELECT pr.amount_minor
+    SELECT pr.amount_minor, pr.valid_until
     FROM price pr
     WHERE pr.variant_id = v.id AND pr.currency = asked.currency::char(3)
       AND pr.valid_from <= now() AND (pr.valid_until IS NULL OR pr.valid_until > now())
