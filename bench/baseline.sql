@@ -22,6 +22,20 @@ AS $$
                            6, 112), 'hex')::uuid
 $$;
 
+-- A replayed answer: of the order as it stands, and the time limit that it had.
+CREATE OR REPLACE FUNCTION bench_order_answer(asked_order uuid, until timestamptz) RETURNS json
+LANGUAGE sql STABLE
+AS $$
+    SELECT json_build_object('id', wire_id('ord', o.id), 'number', o.number, 'state', 'pending_payment', 'currency', o.currency,
+        'subtotal_minor', o.subtotal_minor, 'total_minor', o.total_minor, 'points', o.points, 'points_value_minor', o.points_value_minor,
+        'cash_minor', o.cash_minor, 'earn_points', o.earn_points, 'placed_at', o.placed_at, 'expires_at', until,
+        'lines', (SELECT json_agg(json_build_object('line_no', l.line_no, 'variant_id', wire_id('var', l.variant_id), 'sku', l.sku,
+            'title', l.title, 'quantity', l.quantity, 'unit_price_minor', l.unit_price_minor, 'total_minor', l.total_minor,
+            'points', l.points, 'points_value_minor', l.points_value_minor, 'cash_minor', l.cash_minor) ORDER BY l.line_no)
+                  FROM order_line l WHERE l.order_id = o.id))
+    FROM orders o WHERE o.id = asked_order
+$$;
+
 CREATE OR REPLACE FUNCTION bench_order_place(asked_customer uuid, asked_key text, asked_hash bytea, asked_variants uuid[],
                                              asked_quantities integer[], asked_prices bigint[], asked_points bigint) RETURNS json
 LANGUAGE plpgsql
@@ -51,10 +65,11 @@ BEGIN
     SELECT * INTO account FROM ledger_account WHERE user_id = asked_customer FOR NO KEY UPDATE;
     SELECT * INTO stored FROM idempotency WHERE owner_id = asked_customer AND key = asked_key;
     IF FOUND THEN
-        IF stored.body_hash <> asked_hash THEN
+        IF stored.body_hash <> substring(asked_hash FOR 16) THEN
             RAISE EXCEPTION 'idempotency_mismatch';
         END IF;
-        RETURN convert_from(stored.body, 'UTF8')::json;
+        RETURN bench_order_answer(encode(substring(stored.body FOR 16), 'hex')::uuid,
+                                  to_timestamp(('x' || encode(substring(stored.body FROM 17), 'hex'))::bit(64)::bigint / 1000000.0));
     END IF;
     SELECT p.version, p.minimum_points, p.step_points, p.maximum_share, r.points_unit, r.minor_unit, r.earn_minor, r.earn_points
     INTO policy
@@ -141,7 +156,8 @@ BEGIN
         'cash_minor', subtotal - points_value, 'earn_points', earned, 'placed_at', made_at, 'expires_at', until,
         'lines', array_to_json(lines));
     INSERT INTO idempotency (owner_id, key, operation, body_hash, status, content_type, body)
-    VALUES (asked_customer, asked_key, 'order_place', asked_hash, 201, 'application/json', convert_to(answer::text, 'UTF8'));
+    VALUES (asked_customer, asked_key, 'order_place', substring(asked_hash FOR 16), 201, 'order',
+            uuid_send(made_id) || int8send((extract(epoch FROM until) * 1000000)::bigint));
     INSERT INTO outbox (id, type, aggregate_id, sequence, payload, traceparent)
     VALUES (bench_uuid(), 'order.placed', made_id, 1,
             json_build_object('order_id', wire_id('ord', made_id), 'number', made_number, 'customer_id', wire_id('usr', asked_customer),

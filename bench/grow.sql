@@ -422,7 +422,8 @@ LANGUAGE plpgsql
 AS $$
 BEGIN
     INSERT INTO idempotency (owner_id, key, operation, body_hash, status, content_type, body, created_at)
-    SELECT o.customer_id, o.number::text, 'order_place', '\x00', 201, 'application/json', '{}', o.placed_at
+    SELECT o.customer_id, o.number::text, 'order_place', uuid_send(o.id), 201, 'order',
+           uuid_send(o.id) || int8send((extract(epoch FROM o.placed_at) * 1000000)::bigint), o.placed_at
     FROM grow.size, orders o WHERE o.id >= uuid_floor(at - interval '1 day');
     INSERT INTO outbox (id, type, aggregate_id, sequence, payload, created_at, expanded_at, task_count)
     SELECT grow.sibling(o.id, '9'), 'order.placed', o.id, 1, '{}', o.placed_at, o.placed_at, 0

@@ -137,6 +137,32 @@ test('CRT-1 CHK-1 an order spends its cart; another customer\'s cart is nobody\'
   assert.notStrictEqual(fresh.id, cart.id);
 });
 
+test('CHK-3 a repeated order is answered byte for byte as the first time, whatever has become of it', async () => {
+  const { variants } = await goods(env, { variants: 3, priceMinor: 9990 });
+  const buyer = await customer(env, { points: 5000 });
+  const body = orderOf([[variants[2], 2], [variants[0], 1], [variants[1], 3]], { points: 1500 });
+  const place = (key = 'one-intention') => buyer.api.call('order_place', { body, key, expect: 201 });
+  const first = await place();
+  assert.strictEqual(first.headers['idempotent-replayed'], undefined);
+  const [{ bytes }] = await env.query("SELECT octet_length(body) AS bytes FROM idempotency WHERE owner_id = $1 AND key = 'one-intention'", [buyer.uuid]);
+  assert.strictEqual(bytes, 24); // a reference
+  await env.query("UPDATE orders SET expires_at = expires_at + interval '1 hour' WHERE id = $1", [uuidOf(first.body.id)]); // as a second payment does
+  await buyer.api.call('order_cancel', { path: { order_id: first.body.id }, expect: 200 });
+  const again = await place();
+  assert.strictEqual(again.headers['idempotent-replayed'], 'true');
+  assert.strictEqual(again.text, first.text);
+  // Several at once are one batch.
+  const second = await place('another');
+  for (const { text } of await Promise.all(Array.from({ length: 8 }, (_, n) => place(n % 2 ? 'another' : 'one-intention').catch(() => place(n % 2 ? 'another' : 'one-intention'))))) {
+    assert.ok(text === first.text || text === second.text);
+  }
+  // The release before stored the answer itself.
+  await env.query("UPDATE idempotency SET body = convert_to($2, 'UTF8'), content_type = 'application/json' WHERE owner_id = $1 AND key = 'one-intention'", [buyer.uuid, first.text]);
+  assert.strictEqual((await place()).text, first.text);
+  const other = await buyer.api.call('order_place', { body: { ...body, points: 500 }, key: 'one-intention', expect: 422 });
+  assert.strictEqual(other.body.code, 'idempotency_key_reused');
+});
+
 test('API-3 placing an order takes the same number of statements however many lines it has', async () => {
   const alone = await Environment.start({ roles: ['serve'] }); // no tasks run meanwhile
   try {

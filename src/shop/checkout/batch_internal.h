@@ -47,6 +47,13 @@ struct batch {
 /* Begins the transaction, locks and reads what the orders touch, in one round trip, and gives each order
  * what it met, unless it comes back with `outdated`. Errors as checkout_batch_run(). */
 enum error_code checkout_batch_read(struct batch *batch);
+/* As it is sent to the shopper. */
+struct str batch_answer(const struct checkout_order *order, struct arena *arena);
+/* What is stored of it. */
+struct str batch_answer_reference(const struct checkout_order *order, struct arena *arena);
+/* Orders whose key was used have what is stored; it becomes the answer again. One round trip, where there are
+ * any. */
+enum error_code batch_answers_read(struct batch *batch);
 /* Writes what was decided and commits, in one round trip; rolls back where nothing was accepted. The commands
  * have their answers, which are true only when this returns ERR_OK. */
 enum error_code checkout_batch_write(struct batch *batch);

@@ -456,8 +456,10 @@ static enum error_code lock_and_read(struct batch *batch)
     if (!code)
         code = fetch_numbers(batch, &policy_version);
     enum error_code end = pg_pipeline_end(batch->db);
-    if (code || end)
-        return code ? code : end;
+    if (!code)
+        code = end ? end : batch_answers_read(batch);
+    if (code)
+        return code;
     return known_rules_find(policy_version, batch->arena, &batch->policies, &batch->policy_count)
                ? ERR_OK
                : read_policies(batch);

@@ -2,7 +2,6 @@
  * are, in one pipeline with the COMMIT. */
 #include "shop/checkout/batch_internal.h"
 
-#include "api.h"
 #include "base/check.h"
 #include "cart_sql.h"
 #include "checkout_sql.h"
@@ -13,49 +12,7 @@
 #include "shop/inventory/inventory.h"
 #include "work/work.h"
 
-/* ── answers and events ── */
-
-static struct str render(const struct checkout_order *order, struct arena *arena)
-{
-    struct api_placed_order_lines_item *lines =
-        ARENA_ARRAY(arena, struct api_placed_order_lines_item, order->line_count);
-    for (size_t i = 0; i < order->line_count; i++) {
-        const struct checkout_line *line = &order->lines[i];
-        lines[i] = (struct api_placed_order_lines_item){
-            .line_no = (int64_t)i + 1,
-            .variant_id = line->variant_id,
-            .sku = line->variant->sku,
-            .title = line->variant->title,
-            .quantity = line->quantity,
-            .unit_price_minor = line->price_minor,
-            .total_minor = line->split.total_minor,
-            .points = line->split.points,
-            .points_value_minor = line->split.points_value_minor,
-            .cash_minor = line->split.cash_minor,
-        };
-    }
-    struct api_placed_order placed = {
-        .id = order->order_id,
-        .number = order->number,
-        .state = STR("pending_payment"),
-        .currency = currency_str(&order->currency),
-        .subtotal_minor = order->subtotal_minor,
-        .total_minor = order->subtotal_minor,
-        .points = order->points,
-        .points_value_minor = order->points_value_minor,
-        .cash_minor = order->cash_minor,
-        .earn_points = order->earn_points,
-        .placed_at = order->placed_at_us,
-        .expires_at = order->expires_at_us,
-        .lines = {lines, order->line_count},
-    };
-    struct buf text = buf_new(BUF_DEFAULT_MAX);
-    api_placed_order_encode(&text, &placed);
-    CHECK(!text.overflow);
-    struct str copy = arena_copy(arena, buf_str(&text));
-    buf_free(&text);
-    return copy;
-}
+/* ── events ── */
 
 static struct event placed_event(const struct checkout_order *order, struct arena *arena)
 {
@@ -101,14 +58,12 @@ static size_t stock_events(struct batch *batch, struct event *events)
 /* The accepted orders of a batch. */
 struct accepted {
     struct checkout_order **orders;
-    struct str *answers;
     size_t count, line_count, part_count, cash_count, points_count, cart_count;
 };
 
 static void collect(struct batch *batch, struct accepted *accepted)
 {
     accepted->orders = ARENA_ARRAY(batch->arena, struct checkout_order *, batch->count);
-    accepted->answers = ARENA_ARRAY(batch->arena, struct str, batch->count);
     for (size_t i = 0; i < batch->count; i++) {
         struct checkout_order *order = batch->orders[i];
         struct checkout_command *command = batch->commands[i];
@@ -118,9 +73,8 @@ static void collect(struct batch *batch, struct accepted *accepted)
         }
         if (order->outcome != CHECKOUT_ACCEPTED)
             continue;
-        command->answer = render(order, command->arena);
+        command->answer = batch_answer(order, command->arena);
         command->replayed = false;
-        accepted->answers[accepted->count] = command->answer;
         accepted->orders[accepted->count++] = order;
         accepted->line_count += order->line_count;
         accepted->cash_count += order->cash_minor > 0;
@@ -364,14 +318,15 @@ static enum error_code queue_keys(struct batch *batch, const struct accepted *ac
     COLUMN(struct user_id, owners, n);
     COLUMN(struct str, keys, n);
     COLUMN(struct str, hashes, n);
+    COLUMN(struct str, refs, n);
     for (size_t i = 0; i < n; i++) {
         owners[i] = accepted->orders[i]->customer_id;
         keys[i] = accepted->orders[i]->key;
-        hashes[i] = accepted->orders[i]->body_hash;
+        hashes[i] = (struct str){accepted->orders[i]->body_hash.ptr, CHECKOUT_HASH_BYTES};
+        refs[i] = batch_answer_reference(accepted->orders[i], arena);
     }
     return checkout_key_insert_batch_queue(
-        batch->db,
-        (struct checkout_key_insert_batch_args){{owners, n}, {keys, n}, {hashes, n}, {accepted->answers, n}});
+        batch->db, (struct checkout_key_insert_batch_args){{owners, n}, {keys, n}, {hashes, n}, {refs, n}});
 }
 
 static enum error_code queue_events(struct batch *batch, const struct accepted *accepted)

@@ -25,6 +25,13 @@ static void refuse_field(struct checkout_order *order, size_t line, const char *
         error_field_add(&order->error, field, "%s", reason);
 }
 
+static bool same_body(const struct checkout_order *order)
+{
+    struct str stored = order->stored.body_hash;
+    return stored.len >= CHECKOUT_HASH_BYTES && order->body_hash.len >= CHECKOUT_HASH_BYTES &&
+           memcmp(stored.ptr, order->body_hash.ptr, CHECKOUT_HASH_BYTES) == 0;
+}
+
 /* True: the key settles it. */
 static bool settled_by_key(struct checkout_order *order)
 {
@@ -34,7 +41,7 @@ static bool settled_by_key(struct checkout_order *order)
     }
     if (!order->stored.exists)
         return false;
-    if (str_equal(order->stored.body_hash, order->body_hash))
+    if (same_body(order))
         order->outcome = CHECKOUT_REPLAYED;
     else
         reject(order, ERR_IDEMPOTENCY_MISMATCH, "This Idempotency-Key was used for another request");

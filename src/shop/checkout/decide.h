@@ -84,10 +84,13 @@ struct checkout_sale_customer {
     int32_t take;  /* what this batch takes */
 };
 
+/* So much of a body's hash is stored and compared. */
+#define CHECKOUT_HASH_BYTES 16
+
 /* The stored answer to an Idempotency-Key. */
 struct checkout_stored {
     bool exists;
-    struct str body_hash;
+    struct str body_hash; /* CHECKOUT_HASH_BYTES of it; whole where it was stored by an older release */
     int16_t status;
     struct str body;
 };

@@ -65,7 +65,7 @@ static struct checkout_order order_make(struct shop *shop, struct checkout_line 
 {
     return (struct checkout_order){.currency = {"HKD"},
                                    .key = STR("key"),
-                                   .body_hash = STR("hash"),
+                                   .body_hash = STR("the hash of a body, 32 bytes all"),
                                    .points = points,
                                    .lines = lines,
                                    .line_count = count,
@@ -182,10 +182,11 @@ static void keys_settle(void **state)
     struct checkout_line line;
     line_make(&shop, &line, 0, 1);
     struct checkout_order order = order_make(&shop, &line, 1, 0);
-    order.stored = (struct checkout_stored){.exists = true, .body_hash = STR("hash")};
+    order.stored = (struct checkout_stored){.exists = true,
+                                            .body_hash = STR("the hash of a bo")}; /* half of it is kept */
     decide_one(&order);
     assert_int_equal(order.outcome, CHECKOUT_REPLAYED);
-    order.stored.body_hash = STR("other");
+    order.stored.body_hash = STR("the hash of anot");
     decide_one(&order);
     assert_int_equal(order.code, ERR_IDEMPOTENCY_MISMATCH);
     order.stored.exists = false;
