@@ -1,41 +1,43 @@
 -- Facets: how many products there would be behind each further choice.
 
 -- A facet's counts ignore what was chosen in it, so each facet with a choice is asked about by itself (`of`), and one question
--- is about all others (`of` is NULL). Where nothing but a list was asked for, its kept counts are read. Where some key leaves at
--- most 300 products, all that have it are looked at; else the newest 500 places of the list, or 120 that a search finds, and counts
--- say that they are minimums. So the work is bounded, whatever the size of the shop. Planned once for all questions: every way
--- stands in the plan, and those that are not for a question are not begun.
+-- is about all others (`of` is NULL). Where nothing but a list was asked for, its kept counts are read. Where the keys, as if they were
+-- independent of each other, leave at most 300 products, those that have them all are looked at (at most 500); else the newest 500 places of the
+-- list, or 60 that a search finds, and counts say that they are minimums. So the work is bounded, whatever the size of the shop. Planned once for
+-- all questions: every way stands in the plan, and those that are not for a question are not begun.
 -- name: listing_facets(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, facets text[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, corrected bool) :one
 -- returns: body json
-WITH RECURSIVE chosen AS (
-    SELECT DISTINCT of FROM (
-        SELECT NULL UNION ALL SELECT '=' || split_part(f, '=', 1) FROM unnest(:facets::text[]) f
-        UNION ALL SELECT 'vendor' WHERE :vendor_id::uuid IS NOT NULL UNION ALL SELECT 'brand' WHERE :brand::text IS NOT NULL
-        UNION ALL SELECT 'price' WHERE coalesce(:price_least::bigint, :price_most::bigint) IS NOT NULL
-        UNION ALL SELECT 'stock' WHERE :in_stock_only::boolean) c(of)
+WITH RECURSIVE whole AS MATERIALIZED (
+    SELECT greatest(coalesce((SELECT c.count FROM listing_count c
+                              WHERE c.list_id = coalesce(:category_id::uuid, '00000000-0000-0000-0000-000000000000')
+                                AND c.currency = :currency::char(3) AND c.key = 0), 1), 1)::float8 AS count
+), asked AS MATERIALIZED ( -- each count by the index, not by reading all counts of the list
+    SELECT a.facet, a.key,
+           coalesce((SELECT c.count FROM listing_count c
+                     WHERE c.list_id = coalesce(:category_id::uuid, '00000000-0000-0000-0000-000000000000')
+                       AND c.currency = :currency::char(3) AND c.key = a.key), 0)::float8 AS count
+    FROM listing_asked(:category_id, :vendor_id, :brand, :facets) a
+), chosen AS (
+    SELECT NULL AS of UNION SELECT a.facet FROM asked a WHERE a.facet <> 'category'
+    UNION SELECT 'price' WHERE coalesce(:price_least::bigint, :price_most::bigint) IS NOT NULL
+    UNION SELECT 'stock' WHERE :in_stock_only::boolean
 ), question AS (
     SELECT c.of, CASE WHEN c.of IS DISTINCT FROM 'vendor' THEN :vendor_id::uuid END AS vendor_id,
            CASE WHEN c.of IS DISTINCT FROM 'brand' THEN :brand::text END AS brand,
-           ARRAY(SELECT f FROM unnest(:facets::text[]) f WHERE c.of IS DISTINCT FROM '=' || split_part(f, '=', 1)) AS facets,
            CASE WHEN c.of IS DISTINCT FROM 'price' THEN :price_least::bigint END AS least,
            CASE WHEN c.of IS DISTINCT FROM 'price' THEN :price_most::bigint END AS most,
-           :in_stock_only::boolean AND c.of IS DISTINCT FROM 'stock' AS stock
+           :in_stock_only::boolean AND c.of IS DISTINCT FROM 'stock' AS stock,
+           keyed.keys, keyed.by_list_alone, keyed.found
     FROM chosen c
-), planned AS MATERIALIZED (
-    SELECT q.*, listing_keys(ARRAY[:category_id::uuid], q.vendor_id, q.brand, q.facets) AS keys,
-           listing_to_read(:category_id, q.vendor_id, q.brand) AS list_id,
-           :typed::text IS NULL AND q.vendor_id IS NULL AND q.brand IS NULL AND q.facets = '{}' AND coalesce(q.least, q.most) IS NULL
-               AND NOT q.stock AS kept
-    FROM question q
-), sized AS MATERIALIZED (
-    SELECT p.*, NOT p.kept AND :typed::text IS NULL AND rarest.count <= 300 AS narrow,
-           NOT p.kept AND :typed::text IS NULL AND rarest.count > 300 AS wide
-    FROM planned p
     CROSS JOIN LATERAL (
-        SELECT min(coalesce(c.count, 0)) AS count
-        FROM unnest(p.keys || 0::bigint) asked(key)
-        LEFT JOIN listing_count c ON c.list_id = coalesce(:category_id::uuid, '00000000-0000-0000-0000-000000000000')
-            AND c.currency = :currency::char(3) AND c.key = asked.key) rarest
+        SELECT coalesce(array_agg(a.key ORDER BY a.count, a.key), '{}') AS keys, count(*) FILTER (WHERE a.facet <> 'category') = 0 AS by_list_alone,
+               (SELECT count FROM whole) * coalesce(exp(sum(ln(greatest(a.count, 0.001) / (SELECT count FROM whole)))), 1) AS found
+        FROM asked a WHERE a.facet IS DISTINCT FROM c.of) keyed
+), sized AS MATERIALIZED (
+    SELECT p.*, NOT p.kept AND :typed::text IS NULL AND p.found <= 300 AS narrow, NOT p.kept AND :typed::text IS NULL AND p.found > 300 AS wide
+    FROM (SELECT q.*, listing_to_read(:category_id, q.vendor_id, q.brand) AS list_id,
+                 :typed::text IS NULL AND q.by_list_alone AND coalesce(q.least, q.most) IS NULL AND NOT q.stock AS kept
+          FROM question q) p
 ), walked AS MATERIALIZED ( -- once for all questions about a list
     SELECT w.list_id, at.keys, at.price_minor, at.in_stock
     FROM (SELECT DISTINCT s.list_id FROM sized s WHERE s.wide) w
@@ -50,23 +52,42 @@ WITH RECURSIVE chosen AS (
     CROSS JOIN LATERAL listing_hits(CASE WHEN :corrected::boolean THEN search_corrected(:typed) ELSE search_query(:typed) END, :currency, s.keys, s.least,
                                     s.most, s.stock) h
     WHERE :typed::text IS NOT NULL
+), fetched AS MATERIALIZED ( -- once for all questions that ask for the same keys
+    SELECT n.keys AS asked, l.keys, l.price_minor, l.in_stock
+    FROM (SELECT DISTINCT s.keys FROM sized s WHERE s.narrow) n
+    CROSS JOIN LATERAL (
+        SELECT l.keys, l.price_minor, l.in_stock FROM listing l
+        WHERE listing_paired(l.keys) @> listing_to_find(n.keys) AND l.keys @> n.keys AND l.currency = :currency::char(3)
+        LIMIT 500) l
 ), looked AS MATERIALIZED (
     SELECT s.of, way.keys, way.price_minor, way.in_stock
     FROM sized s
     CROSS JOIN LATERAL (
-        SELECT at.keys, at.price_minor, at.in_stock FROM listing_place at
-        WHERE s.narrow AND at.list_id = '00000000-0000-0000-0000-000000000000' AND at.currency = :currency::char(3) AND at.keys @> s.keys
+        SELECT f.keys, f.price_minor, f.in_stock FROM fetched f WHERE s.narrow AND f.asked = s.keys
         UNION ALL
         SELECT w.keys, w.price_minor, w.in_stock FROM walked w WHERE s.wide AND w.list_id = s.list_id AND w.keys @> s.keys
         UNION ALL
         SELECT f.keys, f.price_minor, f.in_stock FROM searched f WHERE f.of IS NOT DISTINCT FROM s.of) way
-    WHERE (s.least IS NULL OR way.price_minor >= s.least)
-      AND (s.most IS NULL OR way.price_minor <= s.most)
-      AND (NOT s.stock OR way.in_stock)
+    WHERE (s.least IS NULL OR way.price_minor >= s.least) AND (s.most IS NULL OR way.price_minor <= s.most) AND (NOT s.stock OR way.in_stock)
+), limited AS MATERIALIZED ( -- the ways of which there was more than is looked at
+    SELECT w.list_id, NULL::bigint[] AS keys, NULL AS of FROM walked w GROUP BY w.list_id HAVING count(*) >= 500
+    UNION ALL SELECT NULL, f.asked, NULL FROM fetched f GROUP BY f.asked HAVING count(*) >= 500
+    UNION ALL SELECT NULL, NULL, coalesce(f.of, '') FROM searched f GROUP BY f.of HAVING count(*) >= 60
 ), minimum AS MATERIALIZED (
-    SELECT s.of, CASE WHEN s.wide THEN (SELECT count(*) FROM walked w WHERE w.list_id = s.list_id) >= 500
-                      ELSE (SELECT count(*) FROM searched f WHERE f.of IS NOT DISTINCT FROM s.of) >= 120 END AS it
+    SELECT s.of, NOT s.kept AND EXISTS (SELECT FROM limited l WHERE CASE WHEN s.wide THEN l.list_id = s.list_id WHEN s.narrow THEN l.keys = s.keys
+                                                                         ELSE l.of = coalesce(s.of, '') END) AS it
     FROM sized s
+), tallied AS MATERIALIZED ( -- of a question about prices or the stock nothing else is counted
+    SELECT l.of, key, count(*) AS count
+    FROM looked l,
+         unnest(CASE l.of WHEN 'price' THEN listing_counted('{}', l.price_minor, NULL) WHEN 'stock' THEN listing_counted('{}', 0, l.in_stock)
+                          ELSE listing_counted(l.keys, l.price_minor, l.in_stock) END) key
+    WHERE key IS NOT NULL
+    GROUP BY 1, 2
+), named AS MATERIALIZED ( -- a key that several questions have met is looked up once
+    SELECT t.key, n.facet, n.value
+    FROM (SELECT DISTINCT key FROM tallied) t
+    CROSS JOIN LATERAL (SELECT n.facet, n.value FROM listing_key_name n WHERE n.key = t.key LIMIT 1) n
 ), kept_facet (list_id, facet) AS ( -- from one facet of the list to the next, by the index
     SELECT s.list_id, (SELECT min(c.facet) FROM listing_count c WHERE c.list_id = s.list_id AND c.currency = :currency::char(3))
     FROM sized s WHERE s.kept
@@ -76,10 +97,8 @@ WITH RECURSIVE chosen AS (
     FROM kept_facet k WHERE k.facet IS NOT NULL
 ), counted AS (
     SELECT n.facet, n.value, c.count, row_number() OVER (PARTITION BY n.facet ORDER BY c.count DESC, n.value) AS n
-    FROM (SELECT l.of, key, count(*) AS count
-          FROM looked l, unnest(listing_counted(l.keys, l.price_minor, l.in_stock)) key GROUP BY 1, 2) c
-    JOIN listing_key_name n ON n.key = c.key
-    WHERE c.of IS NOT DISTINCT FROM (SELECT p.of FROM planned p WHERE p.of = n.facet)
+    FROM tallied c JOIN named n ON n.key = c.key
+    WHERE c.of IS NOT DISTINCT FROM (SELECT p.of FROM sized p WHERE p.of = n.facet)
       AND (n.facet <> 'category' OR EXISTS (SELECT FROM category child WHERE child.id = n.value::uuid
                                             AND child.parent_id IS NOT DISTINCT FROM :category_id))
     UNION ALL
@@ -93,7 +112,7 @@ WITH RECURSIVE chosen AS (
         WHERE c.list_id = s.list_id AND c.currency = :currency::char(3) AND c.facet = f.facet AND c.count > 0
         ORDER BY c.count DESC, c.key DESC LIMIT 50) most
     JOIN listing_key_name n ON n.key = most.key
-    WHERE s.kept AND s.of IS NOT DISTINCT FROM (SELECT p.of FROM planned p WHERE p.of = f.facet)
+    WHERE s.kept AND s.of IS NOT DISTINCT FROM (SELECT p.of FROM sized p WHERE p.of = f.facet)
     UNION ALL
     SELECT 'category', child.id::text, c.count, row_number() OVER (ORDER BY c.count DESC, child.id)
     FROM sized s

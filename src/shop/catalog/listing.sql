@@ -2,26 +2,32 @@
 -- that filters ask for; only the cards of the page are fetched. Where filters leave little, everything that has the keys is
 -- found first and sorted (listing_narrow); listing_plan says which of both costs less. Search begins with the words.
 --
--- by_keys: that more is asked for than to stand in the list.
+-- keys: what is asked for beside standing in the list.
 -- Filters that were not asked for are NULL and fold away when PostgreSQL plans with the values at hand.
 
 -- Newest first.
--- name: listing_newest(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, facets text[]?, by_keys bool, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key timestamptz?, after_id product_id?, page_size int4) :one
+-- name: listing_newest(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, keys int8[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key timestamptz?, after_id product_id?, page_size int4) :one
 -- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
-WITH page AS (
+WITH asked AS MATERIALIZED (
+    SELECT f.*, :page_size::integer + 1 AS most_places,
+           coalesce(:after_key::timestamptz, 'infinity') AS after_key, coalesce(:after_id::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') AS after_id
+    FROM (SELECT listing_to_read(:category_id, :vendor_id, :brand) AS list_id, :currency::char(3) AS currency, :keys::bigint[] AS keys,
+                 :price_least::bigint AS least, :price_most::bigint AS most,
+                 :in_stock_only::boolean AS in_stock_only, CASE WHEN :typed::text IS NOT NULL THEN search_query(:typed) END AS words) f
+), page AS (
     SELECT at.product_id, at.published_at, row_number() OVER (ORDER BY at.published_at DESC, at.product_id DESC) AS n
-    FROM listing_place at
-    WHERE at.list_id = listing_to_read(:category_id, :vendor_id, :brand) AND at.currency = :currency::char(3)
-      AND (:price_least::bigint IS NULL OR at.price_minor >= :price_least)
-      AND (:price_most::bigint IS NULL OR at.price_minor <= :price_most)
-      AND (NOT :in_stock_only::boolean OR at.in_stock)
-      AND (NOT :by_keys::boolean OR at.keys @> (SELECT listing_keys(ARRAY[:category_id::uuid], :vendor_id, :brand, :facets)))
-      AND (:typed::text IS NULL OR EXISTS (
-          SELECT FROM listing l
-          WHERE l.product_id = at.product_id AND l.currency = at.currency AND l.search @@ (SELECT search_query(:typed))))
-      AND (:after_key::timestamptz IS NULL OR (at.published_at, at.product_id) < (:after_key, :after_id))
-    ORDER BY at.published_at DESC, at.product_id DESC
-    LIMIT :page_size + 1
+    FROM asked
+    CROSS JOIN LATERAL (
+        SELECT at.product_id, at.published_at
+        FROM listing_place at
+        WHERE at.list_id = asked.list_id AND at.currency = asked.currency AND (at.published_at, at.product_id) < (asked.after_key, asked.after_id)
+          AND (asked.least IS NULL OR at.price_minor >= asked.least) AND (asked.most IS NULL OR at.price_minor <= asked.most)
+          AND (at.in_stock OR NOT asked.in_stock_only)
+          AND (asked.keys IS NULL OR at.keys @> asked.keys)
+          AND (asked.words IS NULL OR EXISTS (
+              SELECT FROM listing l WHERE l.product_id = at.product_id AND l.currency = at.currency AND l.search @@ asked.words))
+        ORDER BY at.published_at DESC, at.product_id DESC
+        LIMIT asked.most_places) at
 )
 SELECT coalesce((SELECT json_agg(l.card::json ORDER BY page.n)
                  FROM page JOIN listing l ON l.product_id = page.product_id AND l.currency = :currency::char(3)
@@ -31,23 +37,29 @@ SELECT coalesce((SELECT json_agg(l.card::json ORDER BY page.n)
 FROM (SELECT 1) always
 LEFT JOIN page last ON last.n = :page_size;
 
--- Cheapest first.
--- name: listing_price_up(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, facets text[]?, by_keys bool, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key int8?, after_id product_id?, page_size int4) :one
+-- Cheapest first: behind the cursor, or from the least price that was asked for.
+-- name: listing_price_up(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, keys int8[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key int8?, after_id product_id?, page_size int4) :one
 -- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
-WITH page AS (
+WITH asked AS MATERIALIZED (
+    SELECT f.*, :page_size::integer + 1 AS most_places,
+           greatest(:after_key::bigint, f.least) AS after_key, CASE WHEN :after_key::bigint >= f.least THEN :after_id::uuid ELSE '00000000-0000-0000-0000-000000000000' END AS after_id
+    FROM (SELECT listing_to_read(:category_id, :vendor_id, :brand) AS list_id, :currency::char(3) AS currency, :keys::bigint[] AS keys,
+                 coalesce(:price_least::bigint, 0) AS least, coalesce(:price_most::bigint, 9223372036854775807) AS most,
+                 :in_stock_only::boolean AS in_stock_only, CASE WHEN :typed::text IS NOT NULL THEN search_query(:typed) END AS words) f
+), page AS (
     SELECT at.product_id, at.price_minor, row_number() OVER (ORDER BY at.price_minor, at.product_id) AS n
-    FROM listing_place at
-    WHERE at.list_id = listing_to_read(:category_id, :vendor_id, :brand) AND at.currency = :currency::char(3)
-      AND (:price_least::bigint IS NULL OR at.price_minor >= :price_least)
-      AND (:price_most::bigint IS NULL OR at.price_minor <= :price_most)
-      AND (NOT :in_stock_only::boolean OR at.in_stock)
-      AND (NOT :by_keys::boolean OR at.keys @> (SELECT listing_keys(ARRAY[:category_id::uuid], :vendor_id, :brand, :facets)))
-      AND (:typed::text IS NULL OR EXISTS (
-          SELECT FROM listing l
-          WHERE l.product_id = at.product_id AND l.currency = at.currency AND l.search @@ (SELECT search_query(:typed))))
-      AND (:after_key::bigint IS NULL OR (at.price_minor, at.product_id) > (:after_key, :after_id))
-    ORDER BY at.price_minor, at.product_id
-    LIMIT :page_size + 1
+    FROM asked
+    CROSS JOIN LATERAL (
+        SELECT at.product_id, at.price_minor
+        FROM listing_place at
+        WHERE at.list_id = asked.list_id AND at.currency = asked.currency AND (at.price_minor, at.product_id) > (asked.after_key, asked.after_id)
+          AND at.price_minor <= asked.most
+          AND (at.in_stock OR NOT asked.in_stock_only)
+          AND (asked.keys IS NULL OR at.keys @> asked.keys)
+          AND (asked.words IS NULL OR EXISTS (
+              SELECT FROM listing l WHERE l.product_id = at.product_id AND l.currency = at.currency AND l.search @@ asked.words))
+        ORDER BY at.price_minor, at.product_id
+        LIMIT asked.most_places) at
 )
 SELECT coalesce((SELECT json_agg(l.card::json ORDER BY page.n)
                  FROM page JOIN listing l ON l.product_id = page.product_id AND l.currency = :currency::char(3)
@@ -58,22 +70,28 @@ FROM (SELECT 1) always
 LEFT JOIN page last ON last.n = :page_size;
 
 -- Dearest first.
--- name: listing_price_down(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, facets text[]?, by_keys bool, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key int8?, after_id product_id?, page_size int4) :one
+-- name: listing_price_down(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, keys int8[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key int8?, after_id product_id?, page_size int4) :one
 -- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
-WITH page AS (
+WITH asked AS MATERIALIZED (
+    SELECT f.*, :page_size::integer + 1 AS most_places,
+           least(:after_key::bigint, f.most) AS after_key, CASE WHEN :after_key::bigint <= f.most THEN :after_id::uuid ELSE 'ffffffff-ffff-ffff-ffff-ffffffffffff' END AS after_id
+    FROM (SELECT listing_to_read(:category_id, :vendor_id, :brand) AS list_id, :currency::char(3) AS currency, :keys::bigint[] AS keys,
+                 coalesce(:price_least::bigint, 0) AS least, coalesce(:price_most::bigint, 9223372036854775807) AS most,
+                 :in_stock_only::boolean AS in_stock_only, CASE WHEN :typed::text IS NOT NULL THEN search_query(:typed) END AS words) f
+), page AS (
     SELECT at.product_id, at.price_minor, row_number() OVER (ORDER BY at.price_minor DESC, at.product_id DESC) AS n
-    FROM listing_place at
-    WHERE at.list_id = listing_to_read(:category_id, :vendor_id, :brand) AND at.currency = :currency::char(3)
-      AND (:price_least::bigint IS NULL OR at.price_minor >= :price_least)
-      AND (:price_most::bigint IS NULL OR at.price_minor <= :price_most)
-      AND (NOT :in_stock_only::boolean OR at.in_stock)
-      AND (NOT :by_keys::boolean OR at.keys @> (SELECT listing_keys(ARRAY[:category_id::uuid], :vendor_id, :brand, :facets)))
-      AND (:typed::text IS NULL OR EXISTS (
-          SELECT FROM listing l
-          WHERE l.product_id = at.product_id AND l.currency = at.currency AND l.search @@ (SELECT search_query(:typed))))
-      AND (:after_key::bigint IS NULL OR (at.price_minor, at.product_id) < (:after_key, :after_id))
-    ORDER BY at.price_minor DESC, at.product_id DESC
-    LIMIT :page_size + 1
+    FROM asked
+    CROSS JOIN LATERAL (
+        SELECT at.product_id, at.price_minor
+        FROM listing_place at
+        WHERE at.list_id = asked.list_id AND at.currency = asked.currency AND (at.price_minor, at.product_id) < (asked.after_key, asked.after_id)
+          AND at.price_minor >= asked.least
+          AND (at.in_stock OR NOT asked.in_stock_only)
+          AND (asked.keys IS NULL OR at.keys @> asked.keys)
+          AND (asked.words IS NULL OR EXISTS (
+              SELECT FROM listing l WHERE l.product_id = at.product_id AND l.currency = at.currency AND l.search @@ asked.words))
+        ORDER BY at.price_minor DESC, at.product_id DESC
+        LIMIT asked.most_places) at
 )
 SELECT coalesce((SELECT json_agg(l.card::json ORDER BY page.n)
                  FROM page JOIN listing l ON l.product_id = page.product_id AND l.currency = :currency::char(3)
@@ -84,22 +102,28 @@ FROM (SELECT 1) always
 LEFT JOIN page last ON last.n = :page_size;
 
 -- By name.
--- name: listing_name(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, facets text[]?, by_keys bool, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key text?, after_id product_id?, page_size int4) :one
+-- name: listing_name(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, keys int8[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key text?, after_id product_id?, page_size int4) :one
 -- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
-WITH page AS (
+WITH asked AS MATERIALIZED (
+    SELECT f.*, :page_size::integer + 1 AS most_places,
+           coalesce(:after_key::text, '') AS after_key, coalesce(:after_id::uuid, '00000000-0000-0000-0000-000000000000') AS after_id
+    FROM (SELECT listing_to_read(:category_id, :vendor_id, :brand) AS list_id, :currency::char(3) AS currency, :keys::bigint[] AS keys,
+                 :price_least::bigint AS least, :price_most::bigint AS most,
+                 :in_stock_only::boolean AS in_stock_only, CASE WHEN :typed::text IS NOT NULL THEN search_query(:typed) END AS words) f
+), page AS (
     SELECT at.product_id, at.sort_name, row_number() OVER (ORDER BY at.sort_name, at.product_id) AS n
-    FROM listing_place at
-    WHERE at.list_id = listing_to_read(:category_id, :vendor_id, :brand) AND at.currency = :currency::char(3)
-      AND (:price_least::bigint IS NULL OR at.price_minor >= :price_least)
-      AND (:price_most::bigint IS NULL OR at.price_minor <= :price_most)
-      AND (NOT :in_stock_only::boolean OR at.in_stock)
-      AND (NOT :by_keys::boolean OR at.keys @> (SELECT listing_keys(ARRAY[:category_id::uuid], :vendor_id, :brand, :facets)))
-      AND (:typed::text IS NULL OR EXISTS (
-          SELECT FROM listing l
-          WHERE l.product_id = at.product_id AND l.currency = at.currency AND l.search @@ (SELECT search_query(:typed))))
-      AND (:after_key::text IS NULL OR (at.sort_name, at.product_id) > (:after_key, :after_id))
-    ORDER BY at.sort_name, at.product_id
-    LIMIT :page_size + 1
+    FROM asked
+    CROSS JOIN LATERAL (
+        SELECT at.product_id, at.sort_name
+        FROM listing_place at
+        WHERE at.list_id = asked.list_id AND at.currency = asked.currency AND (at.sort_name, at.product_id) > (asked.after_key, asked.after_id)
+          AND (asked.least IS NULL OR at.price_minor >= asked.least) AND (asked.most IS NULL OR at.price_minor <= asked.most)
+          AND (at.in_stock OR NOT asked.in_stock_only)
+          AND (asked.keys IS NULL OR at.keys @> asked.keys)
+          AND (asked.words IS NULL OR EXISTS (
+              SELECT FROM listing l WHERE l.product_id = at.product_id AND l.currency = at.currency AND l.search @@ asked.words))
+        ORDER BY at.sort_name, at.product_id
+        LIMIT asked.most_places) at
 )
 SELECT coalesce((SELECT json_agg(l.card::json ORDER BY page.n)
                  FROM page JOIN listing l ON l.product_id = page.product_id AND l.currency = :currency::char(3)
@@ -109,54 +133,57 @@ SELECT coalesce((SELECT json_agg(l.card::json ORDER BY page.n)
 FROM (SELECT 1) always
 LEFT JOIN page last ON last.n = :page_size;
 
--- Whether few enough products have all that was asked for that finding and sorting them costs less than walking a list until a page is
--- full. By the kept counts, as if keys were independent of each other, in microseconds of one machine: 0.4 for each place walked,
--- 0.05 for each entry of the rarest key and 1.5 for each product found. A wrong guess costs time only.
+-- What to look for, and whether few enough products have all of it that finding and sorting them costs less than walking a list until a page is
+-- full. By the kept counts, as if keys were independent of each other, in microseconds of one machine: 0.25 for each place walked
+-- and 0.7 for each product found. A wrong guess costs time only. keys: all, the rarest first; pairs: what listing_narrow finds them by.
 -- name: listing_plan(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, facets text[]?, page_size int4) :one
--- returns: narrow bool
-WITH list AS (
-    SELECT coalesce(:category_id::uuid, '00000000-0000-0000-0000-000000000000') AS id
-), whole AS (
-    SELECT greatest(max(c.count), 1)::float8 AS count
-    FROM list JOIN listing_count c ON c.list_id = list.id AND c.currency = :currency::char(3) AND c.key = 0
-), each AS (
-    SELECT coalesce(c.count, 0)::float8 AS count
-    FROM list CROSS JOIN unnest(listing_keys(NULL, :vendor_id, :brand, :facets)) asked(key)
-    LEFT JOIN listing_count c ON c.list_id = list.id AND c.currency = :currency::char(3) AND c.key = asked.key
+-- returns: narrow bool, keys int8[], pairs int8[]
+WITH list AS MATERIALIZED (
+    SELECT coalesce(:category_id::uuid, '00000000-0000-0000-0000-000000000000') AS id, :currency::char(3) AS currency
+), whole AS MATERIALIZED (
+    SELECT greatest(coalesce((SELECT c.count FROM list, listing_count c
+                              WHERE c.list_id = list.id AND c.currency = list.currency AND c.key = 0), 1), 1)::float8 AS count
+), asked AS MATERIALIZED (
+    SELECT a.key, coalesce((SELECT c.count FROM list, listing_count c
+                            WHERE c.list_id = list.id AND c.currency = list.currency AND c.key = a.key), 0)::float8 AS count
+    FROM listing_asked(:category_id, :vendor_id, :brand, :facets) a
 ), joint AS (
-    SELECT min(each.count) AS rarest, whole.count * exp(sum(ln(greatest(each.count, 0.001) / whole.count))) AS found, whole.count AS whole
-    FROM each, whole GROUP BY whole.count
+    SELECT array_agg(asked.key ORDER BY asked.count, asked.key) AS keys, whole.count AS whole, min(asked.count) AS rarest,
+           whole.count * exp(sum(ln(greatest(asked.count, 0.001) / whole.count))) AS found
+    FROM asked, whole GROUP BY whole.count
 )
-SELECT 0.05 * rarest + 1.5 * least(found, rarest) < 0.4 * least(whole, whole * (:page_size + 1) / greatest(found, 0.001)) AS narrow
+SELECT 0.7 * least(found, rarest) < 0.25 * least(whole, whole * (:page_size + 1) / greatest(found, 0.001)) AS narrow, keys, listing_to_find(keys) AS pairs
 FROM joint;
 
--- All that have what was asked for, sorted: n newest, u cheapest, d dearest, a by name.
--- name: listing_narrow(sort text, currency text, category_id category_id?, vendor_id vendor_id?, brand text?, facets text[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_number int8?, after_text text?, after_id product_id?, page_size int4) :one
+-- All that have what was asked for, sorted: n newest, u cheapest, d dearest, a by name. What was asked stands in a table of one row, so that
+-- PostgreSQL has nothing to gain from planning for the given values, which takes longer than to run it, and plans once for each connection.
+-- name: listing_narrow(sort text, currency text, keys int8[], pairs int8[], price_least int8?, price_most int8?, in_stock_only bool, after_number int8?, after_text text?, after_id product_id?, page_size int4) :one
 -- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
-WITH found AS MATERIALIZED (
-    SELECT at.product_id, at.sort_name,
-           CASE :sort WHEN 'n' THEN -(extract(epoch FROM at.published_at) * 1000000)::bigint WHEN 'u' THEN at.price_minor
-                      WHEN 'd' THEN -at.price_minor END AS number
-    FROM listing_place at
-    WHERE at.list_id = '00000000-0000-0000-0000-000000000000' AND at.keys @> (SELECT listing_keys(ARRAY[:category_id::uuid], :vendor_id, :brand, :facets))
-      AND at.currency = :currency::char(3)
-      AND (:price_least::bigint IS NULL OR at.price_minor >= :price_least)
-      AND (:price_most::bigint IS NULL OR at.price_minor <= :price_most)
-      AND (NOT :in_stock_only::boolean OR at.in_stock)
-      AND (:typed::text IS NULL OR EXISTS (
-          SELECT FROM listing l
-          WHERE l.product_id = at.product_id AND l.currency = at.currency AND l.search @@ (SELECT search_query(:typed))))
+WITH asked AS MATERIALIZED (
+    SELECT :keys::bigint[] AS keys, :pairs::bigint[] AS pairs, :currency::char(3) AS currency, coalesce(:price_least::bigint, 0) AS least,
+           coalesce(:price_most::bigint, 9223372036854775807) AS most, :in_stock_only::boolean AS in_stock_only,
+           :page_size::integer + 1 AS most_products, :sort AS sort, :after_number::bigint AS after_number, :after_text::text AS after_text,
+           :after_id::uuid AS after_id
+), found AS (
+    SELECT l.product_id, l.sort_name,
+           CASE asked.sort WHEN 'n' THEN -(extract(epoch FROM l.published_at) * 1000000)::bigint WHEN 'u' THEN l.price_minor
+                      WHEN 'd' THEN -l.price_minor END AS number
+    FROM asked, listing l
+    WHERE listing_paired(l.keys) @> asked.pairs AND l.keys @> asked.keys AND l.currency = asked.currency
+      AND l.price_minor BETWEEN asked.least AND asked.most AND (l.in_stock OR NOT asked.in_stock_only)
 ), page AS (
-    SELECT f.product_id, f.number, f.sort_name,
-           row_number() OVER (ORDER BY f.number, CASE :sort WHEN 'a' THEN f.sort_name END, CASE WHEN :sort IN ('n', 'd') THEN f.product_id END DESC,
-                                       f.product_id) AS n
-    FROM found f
-    WHERE :after_id::uuid IS NULL
-       OR CASE :sort WHEN 'a' THEN (f.sort_name, f.product_id) > (:after_text::text, :after_id)
-                     WHEN 'u' THEN (f.number, f.product_id) > (:after_number::bigint, :after_id)
-                     ELSE f.number > -:after_number::bigint OR (f.number = -:after_number::bigint AND f.product_id < :after_id) END
-    ORDER BY n
-    LIMIT :page_size + 1
+    SELECT f.*, row_number() OVER (ORDER BY f.number, CASE asked.sort WHEN 'a' THEN f.sort_name END, CASE WHEN asked.sort IN ('n', 'd') THEN f.product_id END DESC,
+                                            f.product_id) AS n
+    FROM asked
+    CROSS JOIN LATERAL (
+        SELECT f.product_id, f.number, f.sort_name
+        FROM found f
+        WHERE asked.after_id IS NULL
+           OR CASE asked.sort WHEN 'a' THEN (f.sort_name, f.product_id) > (asked.after_text, asked.after_id)
+                         WHEN 'u' THEN (f.number, f.product_id) > (asked.after_number, asked.after_id)
+                         ELSE f.number > -asked.after_number OR (f.number = -asked.after_number AND f.product_id < asked.after_id) END
+        ORDER BY f.number, CASE asked.sort WHEN 'a' THEN f.sort_name END, CASE WHEN asked.sort IN ('n', 'd') THEN f.product_id END DESC, f.product_id
+        LIMIT asked.most_products) f
 )
 SELECT coalesce((SELECT json_agg(l.card::json ORDER BY page.n)
                  FROM page JOIN listing l ON l.product_id = page.product_id AND l.currency = :currency::char(3)
@@ -167,7 +194,7 @@ SELECT coalesce((SELECT json_agg(l.card::json ORDER BY page.n)
 FROM (SELECT 1) always
 LEFT JOIN page last ON last.n = :page_size;
 
--- Best match first, among 120 that match: a word that stands in a third of all products need not be ranked in all of them.
+-- Best match first, among 60 that match: a word that stands in a third of all products need not be ranked in all of them.
 -- corrected: by the words that were probably meant.
 -- name: listing_relevant(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, facets text[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text, corrected bool, after_key int8?, after_id product_id?, page_size int4) :one
 -- returns: items json, more bool, last_number int8?, last_id product_id?

@@ -80,7 +80,6 @@ static bool is_by_keys(const struct api_product_list *in)
                                 .brand = in->has_brand ? in->brand : STR_NONE,                               \
                                 .price_least = {in->has_price_min, in->price_min},                           \
                                 .price_most = {in->has_price_max, in->price_max},                            \
-                                .facets = facets,                                                            \
                                 .in_stock_only = in->in_stock,                                               \
                                 .typed = in->has_q ? in->q : STR_NONE,                                       \
                                 .after_id = {from != NULL, from ? from->id : (struct product_id){{{0}}}},    \
@@ -92,11 +91,11 @@ static bool is_by_keys(const struct api_product_list *in)
 
 #define NUMBER_QUERY(query)                                                                                  \
     static enum error_code run_##query(struct request *req, const struct api_product_list *in,               \
-                                       struct str_array facets, const struct listing_position *from,         \
+                                       struct int64_array keys, const struct listing_position *from,         \
                                        struct page *page)                                                    \
     {                                                                                                        \
         LISTING_ARGS(query);                                                                                 \
-        args.by_keys = is_by_keys(in);                                                                       \
+        args.keys = keys;                                                                                    \
         args.after_key = (struct opt_int64){from != NULL, from ? from->number : 0};                          \
         LISTING_RUN(query);                                                                                  \
         if (!code)                                                                                           \
@@ -112,6 +111,7 @@ static enum error_code run_search(bool corrected, struct request *req, const str
                                   struct page *page)
 {
     LISTING_ARGS(listing_relevant);
+    args.facets = facets;
     args.after_key = (struct opt_int64){from != NULL, from ? from->number : 0};
     args.corrected = corrected;
     LISTING_RUN(listing_relevant);
@@ -121,11 +121,11 @@ static enum error_code run_search(bool corrected, struct request *req, const str
 }
 
 static enum error_code run_listing_name(struct request *req, const struct api_product_list *in,
-                                        struct str_array facets, const struct listing_position *from,
+                                        struct int64_array keys, const struct listing_position *from,
                                         struct page *page)
 {
     LISTING_ARGS(listing_name);
-    args.by_keys = is_by_keys(in);
+    args.keys = keys;
     args.after_key = from ? (struct str){from->text, from->text_length} : STR_NONE;
     LISTING_RUN(listing_name);
     if (!code)
@@ -133,34 +133,17 @@ static enum error_code run_listing_name(struct request *req, const struct api_pr
     return code;
 }
 
-/* Where filters leave little: all that they leave, sorted. `ran` tells whether that was so. */
+/* Where filters leave little: all that they leave, sorted. */
 static enum error_code run_narrow(enum order order, struct request *req, const struct api_product_list *in,
-                                  struct str_array facets, const struct listing_position *from,
-                                  struct page *page, bool *ran)
+                                  const struct listing_plan_row *plan, const struct listing_position *from,
+                                  struct page *page)
 {
-    *ran = false;
-    if (!is_by_keys(in) || in->has_q)
-        return ERR_OK;
-    struct str currency = str_from(api_currency_names[in->currency - 1]);
-    struct opt_category_id category = {in->has_category_id, in->category_id};
-    struct opt_vendor_id vendor = {in->has_vendor_id, in->vendor_id};
-    struct str brand = in->has_brand ? in->brand : STR_NONE;
-    struct listing_plan_row plan;
-    bool found;
-    enum error_code code = listing_plan(
-        req->db, req->arena,
-        (struct listing_plan_args){currency, category, vendor, brand, facets, (int32_t)in->limit}, &plan,
-        &found);
-    if (code || !found || !plan.narrow)
-        return code;
     char sort = (char)order;
     struct listing_narrow_args args = {
         .sort = {&sort, 1},
-        .currency = currency,
-        .category_id = category,
-        .vendor_id = vendor,
-        .brand = brand,
-        .facets = facets,
+        .currency = str_from(api_currency_names[in->currency - 1]),
+        .keys = plan->keys,
+        .pairs = plan->pairs,
         .price_least = {in->has_price_min, in->price_min},
         .price_most = {in->has_price_max, in->price_max},
         .in_stock_only = in->in_stock,
@@ -170,33 +153,45 @@ static enum error_code run_narrow(enum order order, struct request *req, const s
         .page_size = (int32_t)in->limit,
     };
     struct listing_narrow_row row;
-    code = listing_narrow(req->db, req->arena, args, &row, &found);
+    bool found;
+    enum error_code code = listing_narrow(req->db, req->arena, args, &row, &found);
     if (!code)
         *page = (struct page){row.items, row.more, row.last_number, row.last_text, row.last_id};
-    *ran = true;
     return code;
 }
 
 static enum error_code run(enum order order, struct request *req, const struct api_product_list *in,
                            struct str_array facets, const struct listing_position *from, struct page *page)
 {
-    bool ran;
-    enum error_code code = run_narrow(order, req, in, facets, from, page, &ran);
-    if (code || ran)
-        return code;
+    if (order == RELEVANT || order == SIMILAR)
+        return run_search(order == SIMILAR, req, in, facets, from, page);
+    struct listing_plan_row plan = {0};
+    if (is_by_keys(in)) {
+        bool found;
+        struct listing_plan_args args = {.currency = str_from(api_currency_names[in->currency - 1]),
+                                         .category_id = {in->has_category_id, in->category_id},
+                                         .vendor_id = {in->has_vendor_id, in->vendor_id},
+                                         .brand = in->has_brand ? in->brand : STR_NONE,
+                                         .facets = facets,
+                                         .page_size = (int32_t)in->limit};
+        enum error_code code = listing_plan(req->db, req->arena, args, &plan, &found);
+        if (code)
+            return code;
+        if (plan.narrow && !in->has_q)
+            return run_narrow(order, req, in, &plan, from, page);
+    }
     switch (order) {
     case NEWEST:
-        return run_listing_newest(req, in, facets, from, page);
+        return run_listing_newest(req, in, plan.keys, from, page);
     case PRICE_UP:
-        return run_listing_price_up(req, in, facets, from, page);
+        return run_listing_price_up(req, in, plan.keys, from, page);
     case PRICE_DOWN:
-        return run_listing_price_down(req, in, facets, from, page);
+        return run_listing_price_down(req, in, plan.keys, from, page);
     case NAME:
-        return run_listing_name(req, in, facets, from, page);
+        return run_listing_name(req, in, plan.keys, from, page);
     case RELEVANT:
-        return run_search(false, req, in, facets, from, page);
     case SIMILAR:
-        return run_search(true, req, in, facets, from, page);
+        break;
     }
     return ERR_INTERNAL;
 }
