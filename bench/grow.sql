@@ -13,11 +13,11 @@ CREATE TABLE grow.size (
     at timestamptz NOT NULL DEFAULT now()
 );
 
-CREATE FUNCTION grow.prepare(scale float8) RETURNS void
+CREATE FUNCTION grow.prepare(scale float8, orders bigint) RETURNS void
 LANGUAGE sql
 AS $$
     INSERT INTO grow.size (customers, products, orders, months, vendors, brands, fan)
-    VALUES (1000000 * scale, 250000 * scale, 10000000 * scale, 24, greatest(4, 500 * sqrt(scale)), greatest(8, 1000 * sqrt(scale)),
+    VALUES (1000000 * scale, 250000 * scale, orders, 24, greatest(4, 500 * sqrt(scale)), greatest(8, 1000 * sqrt(scale)),
             greatest(2, 10 * scale ^ 0.166))
 $$;
 

@@ -4,7 +4,7 @@
 # what it needs into memory, then measured. Told are medians of the time to the answer, and beside them the pages that
 # PostgreSQL touched for a request, which no neighbour on the machine disturbs.
 #
-# By itself: bench/growth.py [--full | --scale 0.05] [--keep] [--json FILE]. --full: 1,000,000 variants and customers, 10,000,000 orders,
+# By itself: bench/growth.py [--full | --scale 0.05] [--orders 100000] [--keep] [--json FILE]. --full: 1,000,000 variants and customers, 10,000,000 orders,
 # against 1 % of that; --keep leaves the loaded shops for the next run.
 import argparse
 import json
@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 
 import stand as stands
 from stand import HOME, Row, say, services
@@ -23,6 +24,7 @@ import growth_load  # noqa: E402 (stand knows where services.py is)
 
 RATIO_AIM = 1.5
 SCALE, SHRINK = 0.05, 100
+LEAST_ORDERS = 2000
 REQUESTS = 100
 REQUESTS_FULL = 200
 SIGNED_IN = 40
@@ -71,11 +73,27 @@ class Client:
         return int(data[9:12]), data[end + 4:], took
 
 
+@dataclass
+class Size:
+    database: str
+    scale: float  # of goods and customers: 1 is full size
+    orders: int
+
+
+def sizes_of(scale, orders=None):
+    """The large shop and the small one, each by the name of its database."""
+    found = {}
+    for which, of, count in (('large', scale, orders), ('small', scale / SHRINK, orders and max(LEAST_ORDERS, orders // SHRINK))):
+        name = f'{which}_{of:g}{f"_{count}" if count else ""}'.replace('.', '_')
+        found[name] = Size(name, of, count or round(growth_load.ORDERS_FULL * of))
+    return found
+
+
 class Shop:
     """One size: its database, a server of its own, and rows to draw requests from."""
 
-    def __init__(self, stand, postgres, database, home, scale):
-        self.stand, self.postgres, self.database, self.scale = stand, postgres, database, scale
+    def __init__(self, stand, postgres, database, home, size):
+        self.stand, self.postgres, self.database, self.size = stand, postgres, database, size
         self.redis = services.Redis(home)
         self.redis.start()
         self.port = stands.free_port()
@@ -121,27 +139,27 @@ class Shop:
         """Rows to ask for, from all over each table."""
         wire = lambda rows: [row[0] for row in rows]  # noqa: E731
 
-        def some(count, of_whole):
-            """That many rows of a table which has so many at full size: from pages all over it."""
-            return f'TABLESAMPLE SYSTEM ({min(100, 400 * count / (of_whole * self.scale))}) REPEATABLE (7) LIMIT {count}'
+        def some(count, of):
+            """That many rows of a table which has so many: from pages all over it."""
+            return f'TABLESAMPLE SYSTEM ({min(100, 400 * count / of)}) REPEATABLE (7) LIMIT {count}'
         self.staff = self.sign_in('staff@growth.example')
         # Customers as orders meet them: who orders often is asked for often.
         orders = self.sql(f"""SELECT DISTINCT ON (customer_id) wire_id('ord', o.id), o.number, u.email, wire_id('usr', u.id)
-                             FROM (SELECT * FROM orders {some(4000, 10000000)}) o JOIN users u ON u.id = o.customer_id""")
+                             FROM (SELECT * FROM orders {some(4000, self.size.orders)}) o JOIN users u ON u.id = o.customer_id""")
         self.random.shuffle(orders)
         self.orders = orders[:REQUESTS_FULL]
         emails = ', '.join(f"'{row[2]}'" for row in self.orders[:SIGNED_IN])
         self.sql(f"""UPDATE users SET password_hash = (SELECT password_hash FROM users WHERE email = 'customers@growth.example') WHERE email IN ({emails})""")
         self.tokens = [self.sign_in(row[2]) for row in self.orders[:SIGNED_IN]]
         self.variants = self.sql(f"""SELECT wire_id('var', v.id), p.amount_minor, v.sku, wire_id('prd', v.product_id)
-            FROM (SELECT * FROM variant {some(40000, 1000000)}) v JOIN price p ON p.variant_id = v.id AND p.currency = 'HKD'
+            FROM (SELECT * FROM variant {some(40000, 1000000 * self.size.scale)}) v JOIN price p ON p.variant_id = v.id AND p.currency = 'HKD'
             WHERE EXISTS (SELECT FROM stock s WHERE s.variant_id = v.id AND s.on_hand - s.reserved > 1000)""")
         self.random.shuffle(self.variants)
         self.categories = {depth: wire(self.sql(f"SELECT wire_id('cat', id) FROM category WHERE cardinality(path) = {depth} ORDER BY id")) for depth in (1, 2, 3)}
         self.brands = wire(self.sql('SELECT brand FROM (SELECT DISTINCT brand FROM product) b ORDER BY brand LIMIT 400'))
         self.vendors = wire(self.sql("SELECT wire_id('ven', id) FROM vendor ORDER BY id"))
-        self.payments = wire(self.sql(f"SELECT intent_id FROM (SELECT * FROM payment {some(2000, 10000000)}) p WHERE intent_id IS NOT NULL"))
-        rows = self.sql(f'SELECT name FROM product {some(4000, 250000)}')
+        self.payments = wire(self.sql(f"SELECT intent_id FROM (SELECT * FROM payment {some(2000, self.size.orders)}) p WHERE intent_id IS NOT NULL"))
+        rows = self.sql(f'SELECT name FROM product {some(4000, 250000 * self.size.scale)}')
         self.names = [row[0].split() for row in rows]
         span = self.sql('SELECT min(placed_at)::date, max(placed_at)::date FROM orders')[0]
         self.days = [row[0] for row in self.sql(f"SELECT d::date FROM generate_series('{span[0]}'::date + 1, '{span[1]}'::date - 1, interval '1 day') d")]
@@ -276,18 +294,18 @@ def compare(shops, name, kind, requests):
     return {'small': small, 'large': large}
 
 
-def load(stand, home, scales):
+def load(stand, home, sizes):
     """Loads what is not there yet; seconds and bytes of each."""
     os.makedirs(home, exist_ok=True)
     postgres = growth_load.LoadingPostgres(home, durable=True)
     postgres.start()
     took = {}
     try:
-        for database, scale in scales.items():
+        for database, size in sizes.items():
             if not postgres.create_database(database):
                 continue
             subprocess.run([stand.program('cathay'), 'migrate'], env=stand.environment | {'DATABASE_URL': postgres.url(database)}, check=True, capture_output=True)
-            took[database] = growth_load.Load(postgres, database, scale, say).run()
+            took[database] = growth_load.Load(postgres, database, size.scale, say, size.orders).run()
     except BaseException:
         postgres.remove()
         raise
@@ -295,24 +313,24 @@ def load(stand, home, scales):
     return took
 
 
-def measure(stand, scale=SCALE, home=os.path.join(HOME, 'growth'), keep=False, requests=REQUESTS, only=''):
-    scales = {f'large_{scale:g}'.replace('.', '_'): scale, f'small_{scale / SHRINK:g}'.replace('.', '_'): scale / SHRINK}
-    took = load(stand, home, scales)
+def measure(stand, scale=SCALE, home=os.path.join(HOME, 'growth'), keep=False, requests=REQUESTS, only=('',), orders=None):
+    sizes = sizes_of(scale, orders)
+    took = load(stand, home, sizes)
     postgres = GrowthPostgres(home, durable=True)
     postgres.start()
     shops = []
     try:
-        for database in reversed(scales):
+        for database in reversed(sizes):
             postgres.psql(database, 'CREATE EXTENSION IF NOT EXISTS pg_stat_statements')
-            shops.append(Shop(stand, postgres, database, os.path.join(home, database), scales[database]))
+            shops.append(Shop(stand, postgres, database, os.path.join(home, database), sizes[database]))
             if database in took:
                 shops[-1].verify()
             began = time.monotonic()
             shops[-1].start()
             say(f'  {database} is up after {time.monotonic() - began:.0f} s')
-        found = {name: compare(shops, name, kind, requests) for name, kind in KINDS.items() if only in name}
-        sizes = {database: {'scale': of, 'load_s': took.get(database), 'bytes': int(postgres.psql(database, 'SELECT pg_database_size(current_database())'))}
-                 for database, of in scales.items()}
+        found = {name: compare(shops, name, kind, requests) for name, kind in KINDS.items() if any(word in name for word in only)}
+        told = {database: {'scale': size.scale, 'orders': size.orders, 'load_s': took.get(database),
+                           'bytes': int(postgres.psql(database, 'SELECT pg_database_size(current_database())'))} for database, size in sizes.items()}
     finally:
         for shop in shops:
             shop.stop()
@@ -321,14 +339,14 @@ def measure(stand, scale=SCALE, home=os.path.join(HOME, 'growth'), keep=False, r
         else:
             postgres.remove()
             shutil.rmtree(home, ignore_errors=True)
-    return {'sizes': sizes, 'kinds': found}
+    return {'sizes': told, 'kinds': found}
 
 
 def rows(found):
     table = []
     for size in found['sizes'].values():
         loaded = f'loaded in {size["load_s"]:.0f} s, ' if size['load_s'] else ''
-        table.append(Row(f'{10000000 * size["scale"]:,.0f} orders, {1000000 * size["scale"]:,.0f} variants', found=f'{loaded}{size["bytes"] / 1e9:.1f} GB'))
+        table.append(Row(f'{size["orders"]:,.0f} orders, {1000000 * size["scale"]:,.0f} variants', found=f'{loaded}{size["bytes"] / 1e9:.1f} GB'))
     for name, both in found['kinds'].items():
         small, large = both['small'], both['large']
         ratio = large['p50_ms'] / small['p50_ms']
@@ -341,9 +359,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--full', action='store_true')
     parser.add_argument('--scale', type=float, default=SCALE)
+    parser.add_argument('--orders', type=int, help='so many in the large shop, whatever the scale: listings and searches need few, and most of the load are orders')
     parser.add_argument('--keep', action='store_true')
     parser.add_argument('--home', default=os.path.join(HOME, 'growth'))
-    parser.add_argument('--only', default='', help='kinds of requests with this in their names')
+    parser.add_argument('--only', nargs='+', default=[''], help='kinds of requests with one of these in their names')
     parser.add_argument('--json')
     options = parser.parse_args()
     stand = stands.Stand()
@@ -353,7 +372,7 @@ def main():
         key = stand.cathay('config', '--new-token-key').stdout.strip()
         stand.environment |= {'CATHAY_TOKEN_KEYS': key}
         found = measure(stand, 1.0 if options.full else options.scale, options.home, options.keep,
-                        REQUESTS_FULL if options.full else REQUESTS, options.only)
+                        REQUESTS_FULL if options.full else REQUESTS, options.only, options.orders)
     finally:
         for process in list(stand.processes):
             stand.stop(process)

@@ -10,6 +10,7 @@ import services
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONNECTIONS = 2
 MONTHS = 24
+ORDERS_FULL = 10000000  # of a shop at scale 1
 # Rows are made once and fast; what a crash would lose is loaded again. Foreign keys hold by construction, and `cathay verify` looks.
 SESSION = {'synchronous_commit': 'off', 'session_replication_role': 'replica', 'work_mem': '384MB', 'maintenance_work_mem': '768MB',
            'temp_buffers': '512MB', 'max_parallel_workers_per_gather': '0', 'max_parallel_maintenance_workers': '0',
@@ -26,8 +27,11 @@ class LoadingPostgres(services.Postgres):
 
 
 class Load:
-    def __init__(self, postgres, database, scale, say):
+    """Goods and customers by `scale`, and so many orders: where only listings and searches are asked, a shop needs few."""
+
+    def __init__(self, postgres, database, scale, say, orders=None):
         self.postgres, self.database, self.scale, self.say = postgres, database, scale, say
+        self.orders = orders or round(ORDERS_FULL * scale)
         self.started = time.monotonic()
         self.done, self.steps, self.failure = 0, 0, None
 
@@ -77,7 +81,7 @@ class Load:
                 ('answers and events', *call('recent()'))]
         self.steps = len(first) + len(months) + len(rest) + 2
         self.psql('-f', os.path.join(HERE, 'grow.sql'))
-        self.psql('-c', f'SELECT grow.prepare({self.scale})', '-c', 'SELECT grow.make_room()')
+        self.psql('-c', f'SELECT grow.prepare({self.scale}, {self.orders})', '-c', 'SELECT grow.make_room()')
         self.together(first)
         self.together(months)
         self.together(rest)
