@@ -184,3 +184,36 @@ test('CAT-3 counts beyond five hundred places are minimums, and pages go on thro
     }
   }
 });
+
+test('CAT-3 listings and kept counts that a release before this one left wrong are mended while the shop goes on', async () => {
+  const broken = [
+    // As servers of a release that did not know the keys wrote them, and what else can go wrong with derived tables.
+    "UPDATE listing_place SET keys = '{}' WHERE product_id IN (SELECT id FROM product WHERE name LIKE 'Plank 1%')",
+    "DELETE FROM listing_place WHERE product_id = (SELECT id FROM product WHERE name = 'Plank 22')",
+    "UPDATE listing SET card = '{}', price_minor = 1 WHERE product_id = (SELECT id FROM product WHERE name = 'Plank 23')",
+    `WITH ended AS (UPDATE product SET state = 'archived' WHERE name = 'Plank 24' RETURNING id) SELECT FROM ended`,
+    "UPDATE listing_count SET count = count + 3 WHERE key IN (0, -1)",
+    "DELETE FROM listing_count WHERE facet = '=grain'",
+    "INSERT INTO listing_count (list_id, currency, key, facet, count) SELECT list_id, currency, 13, 'price', 5 FROM listing_count WHERE key = 0 ON CONFLICT DO NOTHING",
+  ];
+  for (const statement of broken) await env.query(statement);
+  assert.deepStrictEqual([...new Set((await env.violations()).map(({ invariant }) => invariant))].sort(), ['catalog_counts_are_true', 'catalog_listing_is_what_products_say']);
+
+  const runs = async () => (await env.query("SELECT count(*)::int AS n FROM task WHERE name = 'listing_recount' AND state = 'done'"))[0].n;
+  const before = await runs();
+  assert.strictEqual((await env.run('tasks', 'run', 'listing_relist')).code, 0);
+  const editing = { goesOn: true };
+  const edited = (async () => { // somebody changes a product meanwhile, which moves counts
+    const path = { product_id: shelf.at(-1).id };
+    for (let n = 0; editing.goesOn; n += 1) {
+      const { headers } = await manager.api.call('managed_product_show', { path, expect: 200 });
+      await manager.api.call('product_update', { path, headers: { 'if-match': headers.etag }, body: { brand: `Brand ${n % 7}` }, expect: 200 });
+    }
+  })();
+  await poll(async () => await runs() > before, { what: 'the last lists counted', timeoutMs: 60000 });
+  editing.goesOn = false;
+  await edited;
+  await env.verify();
+  await fold();
+  await env.verify();
+});

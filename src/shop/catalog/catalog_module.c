@@ -33,12 +33,15 @@ static const struct task_definition tasks[] = {
      .run = listing_vendor_task,
      .mode = TASK_TRANSACTION,
      .priority = TASK_LOW},
+    {.name = "listing_relist", .run = listing_relist_task, .mode = TASK_TRANSACTION, .priority = TASK_LOW},
+    {.name = "listing_recount", .run = listing_recount_task, .mode = TASK_TRANSACTION, .priority = TASK_LOW},
     {.name = "listing_count", .run = listing_count_task, .mode = TASK_TRANSACTION, .priority = TASK_LOW},
     {NULL},
 };
 
 static const struct schedule_definition schedules[] = {
     {"listing_count", 5, "takes changes of listings into the kept counts of facets"},
+    {"listing_relist", 7 * 86400, "computes all listings and kept counts anew, in steps"},
     {NULL},
 };
 

@@ -10,7 +10,9 @@
 #include <jansson.h>
 
 /* Products of one step: a vendor with many is done in several tasks, each a short transaction. */
-#define VENDOR_BATCH 200
+#define PRODUCT_BATCH 200
+/* Lists that are counted anew in one transaction. */
+#define RECOUNT_BATCH 10
 /* Changes of counts taken in by one statement, and statements of one run; what is left waits for the next. */
 #define COUNT_BATCH 1000
 #define COUNT_BATCHES_MAX 20
@@ -53,12 +55,26 @@ static struct product_id after_of(const struct task_run *run)
     return after;
 }
 
+/* The next step, behind the last product of this one. */
+static enum error_code go_on_behind(struct task_run *run, const char *name, struct uuid about,
+                                    struct product_id last)
+{
+    char after[ID_TEXT_MAX];
+    product_id_text(last, after);
+    struct task_request next = {
+        .name = str_from(name),
+        .aggregate_id = about,
+        .payload = arena_printf(run->arena, "{\"after\":\"%s\"}", after),
+    };
+    return task_enqueue(run->db, &next);
+}
+
 enum error_code listing_vendor_task(struct task_run *run)
 {
     struct vendor_id vendor_id = {run->event.aggregate_id};
     struct listing_vendor_batch_rows rows;
     enum error_code code = listing_vendor_batch(
-        run->db, run->arena, (struct listing_vendor_batch_args){vendor_id, after_of(run), VENDOR_BATCH},
+        run->db, run->arena, (struct listing_vendor_batch_args){vendor_id, after_of(run), PRODUCT_BATCH},
         &rows);
     if (code || rows.count == 0)
         return code;
@@ -66,15 +82,46 @@ enum error_code listing_vendor_task(struct task_run *run)
     for (size_t i = 0; i < rows.count; i++)
         ids[i] = rows.items[i].id;
     code = lock_and_refresh(run, ids, rows.count);
-    if (code || rows.count < VENDOR_BATCH)
+    return code || rows.count < PRODUCT_BATCH
+               ? code
+               : go_on_behind(run, "listing_vendor", vendor_id.uuid, ids[rows.count - 1]);
+}
+
+enum error_code listing_relist_task(struct task_run *run)
+{
+    struct listing_relist_batch_rows rows;
+    enum error_code code =
+        listing_relist_batch(run->db, run->arena,
+                             (struct listing_relist_batch_args){after_of(run), PRODUCT_BATCH}, &rows);
+    if (code)
         return code;
-    char after[ID_TEXT_MAX];
-    product_id_text(ids[rows.count - 1], after);
+    struct product_id *ids = ARENA_ARRAY(run->arena, struct product_id, rows.count + 1);
+    for (size_t i = 0; i < rows.count; i++)
+        ids[i] = rows.items[i].id;
+    if (rows.count > 0)
+        code = lock_and_refresh(run, ids, rows.count);
+    if (code)
+        return code;
+    if (rows.count == PRODUCT_BATCH)
+        return go_on_behind(run, "listing_relist", (struct uuid){{0}}, ids[rows.count - 1]);
+    struct task_request next = {.name = STR("listing_recount"), .payload = STR("{}")};
+    return task_enqueue(run->db, &next);
+}
+
+enum error_code listing_recount_task(struct task_run *run)
+{
+    struct listing_recount_lock_row locked;
+    bool found;
+    enum error_code code = listing_recount_lock(run->db, run->arena, &locked, &found);
+    struct listing_recount_row row;
+    if (!code)
+        code = listing_recount(run->db, run->arena,
+                               (struct listing_recount_args){run->event.aggregate_id, RECOUNT_BATCH}, &row,
+                               &found);
+    if (code || row.lists < RECOUNT_BATCH)
+        return code;
     struct task_request next = {
-        .name = STR("listing_vendor"),
-        .aggregate_id = vendor_id.uuid,
-        .payload = arena_printf(run->arena, "{\"after\":\"%s\"}", after),
-    };
+        .name = STR("listing_recount"), .aggregate_id = row.last_id.value, .payload = STR("{}")};
     return task_enqueue(run->db, &next);
 }
 

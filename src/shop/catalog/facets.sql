@@ -178,6 +178,43 @@ WITH taken AS (
 )
 SELECT count(*) AS taken FROM taken;
 
+-- Two that count at once would both add what is missing: one waits for the other. Not in the statement that counts, whose snapshot is older than its locks.
+-- name: listing_recount_lock() :one
+-- returns: locked bool
+SELECT pg_advisory_xact_lock(5201734418) IS NOT NULL AS locked;
+
+-- Counts what stands in some lists, in the order of their ids, and adds to the kept counts what they lack beside the changes that wait. So
+-- edits go on meanwhile, and changes are taken in: both leave the sum of kept and waiting as it was, or as it has to be.
+-- name: listing_recount(after uuid, most int4) :one
+-- returns: lists int8, last_id uuid?
+WITH list AS MATERIALIZED (
+    SELECT l.list_id
+    FROM (SELECT '00000000-0000-0000-0000-000000000000'::uuid AS list_id UNION ALL SELECT id FROM category) l
+    WHERE l.list_id > :after OR (:after = '00000000-0000-0000-0000-000000000000' AND l.list_id = :after)
+    ORDER BY l.list_id LIMIT :most
+), kept AS (
+    SELECT c.list_id, c.currency, c.key, sum(c.count) AS count
+    FROM (SELECT k.list_id, k.currency, k.key, k.count FROM list JOIN listing_count k USING (list_id)
+          UNION ALL
+          SELECT w.list_id, w.currency, by.key, by.n
+          FROM list JOIN listing_count_change w USING (list_id),
+               LATERAL (SELECT key, 1 AS n FROM unnest(w.gained) key UNION ALL SELECT key, -1 FROM unnest(w.lost) key) by) c
+    GROUP BY 1, 2, 3
+), counted AS (
+    SELECT at.list_id, at.currency, key, count(*) AS count
+    FROM list JOIN listing_place at USING (list_id), unnest(listing_counted(at.keys, at.price_minor, at.in_stock)) key
+    WHERE key IS NOT NULL
+    GROUP BY 1, 2, 3
+), mended AS (
+    INSERT INTO listing_count AS k (list_id, currency, key, facet, count)
+    SELECT list_id, currency, key, n.facet, coalesce(c.count, 0) - coalesce(k.count, 0)
+    FROM kept k FULL JOIN counted c USING (list_id, currency, key) JOIN listing_key_name n USING (key)
+    WHERE coalesce(c.count, 0) <> coalesce(k.count, 0)
+    ORDER BY 1, 2, 3
+    ON CONFLICT (list_id, currency, key) DO UPDATE SET count = k.count + excluded.count
+)
+SELECT count(*) AS lists, (array_agg(list_id ORDER BY list_id DESC))[1] AS last_id FROM list;
+
 -- Where kept counts, with what waits to be taken in, are not what the lists hold: in some lists drawn by lot, of at most 5,000
 -- products each.
 -- name: listing_count_check(lists int4, most int4) :many

@@ -293,6 +293,11 @@ SELECT p.id FROM product p
 WHERE p.vendor_id = :vendor_id AND p.id > :after AND p.state = 'published'
 ORDER BY p.id LIMIT :most;
 
+-- Products behind `after` in the order of their ids, also those that are not on sale: what is listed of them goes.
+-- name: listing_relist_batch(after product_id, most int4) :many
+-- returns: id product_id
+SELECT p.id FROM product p WHERE p.id > :after ORDER BY p.id LIMIT :most;
+
 -- ── invariants ──
 
 -- For the rest of the transaction: verify plans without nested loops, which suits sums over whole tables; a listing is computed
