@@ -90,9 +90,8 @@ enum error_code listing_vendor_task(struct task_run *run)
 enum error_code listing_relist_task(struct task_run *run)
 {
     struct listing_relist_batch_rows rows;
-    enum error_code code =
-        listing_relist_batch(run->db, run->arena,
-                             (struct listing_relist_batch_args){after_of(run), PRODUCT_BATCH}, &rows);
+    enum error_code code = listing_relist_batch(
+        run->db, run->arena, (struct listing_relist_batch_args){after_of(run), PRODUCT_BATCH}, &rows);
     if (code)
         return code;
     struct product_id *ids = ARENA_ARRAY(run->arena, struct product_id, rows.count + 1);
