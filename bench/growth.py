@@ -25,6 +25,7 @@ import growth_load  # noqa: E402 (stand knows where services.py is)
 RATIO_AIM = 1.5
 SCALE, SHRINK = 0.05, 100
 LEAST_ORDERS = 2000
+LEAST_ALIKE = 10  # requests of which a median is told
 REQUESTS = 100
 REQUESTS_FULL = 200
 SIGNED_IN = 40
@@ -263,8 +264,14 @@ KINDS = {
 }
 
 
+def size_of(answer):
+    """How many things an answer shows."""
+    items = json.loads(answer).get('items')
+    return 1 if items is None else len(items)
+
+
 def ask_all(shops, kind, requests):
-    """Milliseconds of each request, by shop."""
+    """Milliseconds of each request and how many things were found, by shop."""
     times = {shop.database: [] for shop in shops}
     for n in range(requests):
         for shop in shops if n % 2 else reversed(shops):
@@ -273,14 +280,19 @@ def ask_all(shops, kind, requests):
             status, answer, took = shop.client.ask(method, path, token, body, key)
             if status not in (200, 201):
                 raise services.ServiceError(f'{shop.database}: {method} {path} gives {status} {answer[:300]}')
-            times[shop.database].append(took)
+            times[shop.database].append((took, size_of(answer)))
     return times
+
+
+def alike_text(large):
+    return f'{large["alike_ratio"]:.2f} × where both show as much' if large['alike_ratio'] else f'{large["alike"]} show as much'
 
 
 def compare(shops, name, kind, requests):
     ask_all(shops, kind, requests)
     before = {shop.database: shop.blocks() for shop in shops}
-    times = ask_all(shops, kind, requests)
+    asked = ask_all(shops, kind, requests)
+    times = {database: [took for took, _ in pairs] for database, pairs in asked.items()}
     found = {}
     for shop in shops:
         blocks, plan_ms, run_ms, read = [(after - start) / requests for after, start in zip(shop.blocks(), before[shop.database])]
@@ -288,7 +300,11 @@ def compare(shops, name, kind, requests):
                                 'p99_ms': statistics.quantiles(times[shop.database], n=100)[98],
                                 'blocks': blocks, 'blocks_read': read, 'plan_ms': plan_ms, 'run_ms': run_ms}
     small, large = (found[shop.database] for shop in shops)
-    say(f'  {name:40} {small["p50_ms"]:7.2f} → {large["p50_ms"]:7.2f} ms {large["p50_ms"] / small["p50_ms"]:5.2f} ×; p90 {small["p90_ms"]:6.2f} → {large["p90_ms"]:6.2f}; '
+    # Of the same requests those whose answers are as long in both shops: a page of twenty beside two things is other work.
+    alike = [(a[0], b[0]) for a, b in zip(*(asked[shop.database] for shop in shops)) if a[1] == b[1]]
+    large['alike'] = len(alike)
+    large['alike_ratio'] = statistics.median(b for _, b in alike) / statistics.median(a for a, _ in alike) if len(alike) >= LEAST_ALIKE else None
+    say(f'  {name:40} {small["p50_ms"]:7.2f} → {large["p50_ms"]:7.2f} ms {large["p50_ms"] / small["p50_ms"]:5.2f} × ({alike_text(large)}); p90 {small["p90_ms"]:6.2f} → {large["p90_ms"]:6.2f}; '
         f'pages {small["blocks"]:6.0f} → {large["blocks"]:6.0f}; in PostgreSQL: plan {small["plan_ms"]:.2f} → {large["plan_ms"]:.2f}, '
         f'run {small["run_ms"]:.2f} → {large["run_ms"]:.2f} ms; from disk {large["blocks_read"]:.1f}')
     return {'small': small, 'large': large}
@@ -351,7 +367,7 @@ def rows(found):
         small, large = both['small'], both['large']
         ratio = large['p50_ms'] / small['p50_ms']
         table.append(Row(name, p50_ms=large['p50_ms'], p99_ms=large['p99_ms'], aim=f'≤ {RATIO_AIM} ×', met=ratio <= RATIO_AIM,
-                         found=f'{ratio:.2f} × the {small["p50_ms"]:.2f} ms of 1 %; pages {small["blocks"]:.0f} → {large["blocks"]:.0f}'))
+                         found=f'{ratio:.2f} × the {small["p50_ms"]:.2f} ms of 1 % ({alike_text(large)}); pages {small["blocks"]:.0f} → {large["blocks"]:.0f}'))
     return table
 
 
