@@ -27,12 +27,13 @@ SELECT id AS user_id FROM users WHERE email LIKE 'buyer%@bench.example' ORDER BY
 -- returns: count int8
 SELECT count(*) AS count FROM orders;
 
--- What the gateway will tell of, in the order of placing.
--- name: bench_payments(most int8) :many
+-- What the gateway will tell of, in the order of placing: payments of orders that were placed so long ago, behind the last one known.
+-- name: bench_payments(last payment_id, after_ms int8, most int8) :many
 -- returns: payment_id payment_id, order_id order_id, number int8, intent_id text, amount_minor int8, currency text
-SELECT p.id AS payment_id, p.order_id, o.number, p.intent_id, p.amount_minor, p.currency
+SELECT p.id AS payment_id, p.order_id, o.number, coalesce(p.intent_id, 'pi_' || replace(p.id::text, '-', '')) AS intent_id, p.amount_minor,
+       p.currency
 FROM payment p JOIN orders o ON o.id = p.order_id
-WHERE p.state = 'pending'
+WHERE p.id > :last AND p.id < uuid_floor(now() - :after_ms::int8 * interval '1 millisecond') AND p.state IN ('created', 'pending')
 ORDER BY p.id LIMIT :most;
 
 -- Whether an order up to this payment still waits.

@@ -2,12 +2,13 @@
  * each signed when it is sent. One thread, epoll. Loopback only, bounded in count and time. Ends when the
  * database says that every order is confirmed, and prints one line of JSON.
  *
- * It stands in the server's configuration (DATABASE_URL, CATHAY_LISTEN_PORT, CATHAY_STRIPE_WEBHOOK_SECRET)
- * and reads what waits for payment from the database; bench/confirm.sql has given the payments their intents.
- */
-#include "arguments.h"
+ * It tells of what waits for payment in the database when it begins; bench/confirm.sql has given these
+ * payments their intents. With --follow it tells of orders as they are placed, --after-ms after each, until
+ * SIGTERM; then of the rest. The shop has not noted an intent for these: their metadata say whose they are.
+ *
+ * It stands in the server's configuration (program.h, CATHAY_STRIPE_WEBHOOK_SECRET). */
 #include "client.h"
-#include "measure.h"
+#include "program.h"
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -15,7 +16,6 @@
 #include "base/hmac.h"
 #include "bench_sql.h"
 
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -23,15 +23,19 @@
 #define POLL_US 20000
 
 static struct {
-    int64_t connections, most, wait_s, server, worker;
-} options = {.connections = 256, .most = 1000000, .wait_s = 60};
+    int64_t connections, most, wait_s, server, worker, follow, after_ms;
+} options = {.connections = 256, .most = 1000000, .wait_s = 60, .after_ms = 500};
 
-static struct bench_payments_rows payments;
-static struct histogram latencies;
+static const struct bench_payments_row **payments; /* to tell of, in the order of placing */
+static size_t payment_count, next_payment;
+static struct histogram latencies, behind; /* of a webhook, and since its order was placed */
 static struct client *clients;
-static int64_t sent_us[CLIENTS_MAX];
-static size_t next_payment;
-static int64_t statuses[600];
+static struct sent {
+    int64_t at_us;
+    const struct bench_payments_row *payment;
+} sent[CLIENTS_MAX];
+static size_t idle[CLIENTS_MAX], idle_count; /* clients without a webhook */
+static int64_t told, statuses[STATUSES];
 
 /* An event with the members that Stripe sends, as the sandbox does. */
 static size_t make_body(const struct bench_payments_row *payment, int64_t now_s, char *out, size_t size)
@@ -82,63 +86,105 @@ static size_t make_request(char *out, const struct bench_payments_row *payment)
     return (size_t)written;
 }
 
-static void send_next(struct client *client)
+static void send_next(size_t number)
 {
-    if (next_payment == payments.count)
+    if (next_payment == payment_count) {
+        idle[idle_count++] = number;
         return;
-    size_t len = make_request(client->request, &payments.items[next_payment++]);
-    sent_us[client - clients] = clock_monotonic_us();
-    client_send(client, len);
+    }
+    sent[number] = (struct sent){clock_monotonic_us(), payments[next_payment++]};
+    client_send(&clients[number], make_request(clients[number].request, sent[number].payment));
 }
 
 static void answered(struct client *client, int status)
 {
-    if (status != 200 && statuses[status]++ == 0)
+    size_t number = (size_t)(client - clients);
+    if (status != 200 && statuses[status] == 0)
         fprintf(stderr, "confirm: %.*s\n", (int)client->answer_len, client->answer);
-    else if (status == 200)
-        statuses[status]++;
-    histogram_add(&latencies, clock_monotonic_us() - sent_us[client - clients]);
+    statuses[status]++;
+    told++;
+    histogram_add(&latencies, clock_monotonic_us() - sent[number].at_us);
+    histogram_add(&behind,
+                  clock_wall_us() - (int64_t)uuid_time_ms(sent[number].payment->payment_id.uuid) * 1000);
     if (client->socket >= 0)
-        send_next(client);
+        send_next(number);
 }
 
-static bool all_confirmed(struct pg *db, struct arena *arena)
+/* What waits behind the last one that is known, and was placed so long ago. */
+static void learn(const struct program *program, int64_t after_ms)
 {
-    struct bench_waiting_args args = {payments.items[payments.count - 1].payment_id};
+    struct payment_id last = {0};
+    if (payment_count > 0)
+        last = payments[payment_count - 1]->payment_id;
+    struct bench_payments_rows rows;
+    struct bench_payments_args args = {last, after_ms, options.most - (int64_t)payment_count};
+    if (bench_payments(program->db, program->arena, args, &rows))
+        program_give_up(program, "payments cannot be read");
+    for (size_t i = 0; i < rows.count; i++)
+        payments[payment_count++] = &rows.items[i];
+}
+
+static void send_all(void)
+{
+    while (idle_count > 0 && next_payment < payment_count)
+        send_next(idle[--idle_count]);
+}
+
+static bool all_confirmed(const struct program *program)
+{
+    struct bench_waiting_args args = {payments[payment_count - 1]->payment_id};
     struct bench_waiting_row row;
     bool found;
-    CHECK(bench_waiting(db, arena, args, &row, &found) == ERR_OK);
+    CHECK(bench_waiting(program->db, program->arena, args, &row, &found) == ERR_OK);
     return !row.waiting;
 }
 
-/* Sends all of them; whether every order was confirmed in time. */
-static bool tell(struct pg *db, struct arena *arena, int64_t until_us)
+/* Tells of orders while others place them. */
+static void follow(const struct program *program, int64_t until_us)
 {
-    for (int64_t i = 0; i < options.connections; i++)
-        send_next(&clients[i]);
+    for (int64_t next_us = 0, now_us; !program_stopping() && (now_us = clock_monotonic_us()) < until_us;) {
+        if (now_us >= next_us) {
+            learn(program, options.after_ms);
+            send_all();
+            next_us = now_us + POLL_US;
+        }
+        clients_turn(next_us - now_us);
+    }
+}
+
+/* Tells of all that waits; whether every order was confirmed in time. */
+static bool finish(const struct program *program, int64_t until_us)
+{
+    send_all();
     while (clients_waiting() > 0 && clock_monotonic_us() < until_us)
         clients_turn(100000);
-    bool done = all_confirmed(db, arena);
+    bool done = all_confirmed(program);
     while (!done && clock_monotonic_us() < until_us) {
         usleep(POLL_US);
-        done = all_confirmed(db, arena);
+        done = all_confirmed(program);
     }
     return done;
 }
 
-static void report(const struct sample *before, const struct sample *after, bool done, int64_t worker_us)
+static double ms(const struct histogram *histogram, double share)
+{
+    return (double)histogram_quantile_us(histogram, share) / 1e3;
+}
+
+static void report(const struct course *course, bool done, int64_t told_before, double caught_up_ms,
+                   int64_t worker_us)
 {
     printf("{\"connections\":%lld,\"payments\":%zu,\"all_confirmed\":%s,\"worker_cpu_us\":%.2f,"
            "\"p50_ms\":%.2f,\"p99_ms\":%.2f,",
-           (long long)options.connections, payments.count, done ? "true" : "false",
-           (double)worker_us / (double)payments.count, (double)histogram_quantile_us(&latencies, 0.5) / 1e3,
-           (double)histogram_quantile_us(&latencies, 0.99) / 1e3);
-    sample_print(before, after, (int64_t)payments.count);
-    fputs(",\"statuses\":{", stdout);
-    for (int i = 0, any = 0; i < 600; i++)
-        if (statuses[i])
-            printf("%s\"%d\":%lld", any++ ? "," : "", i, (long long)statuses[i]);
-    puts("}}");
+           (long long)options.connections, payment_count, done ? "true" : "false",
+           (double)worker_us / (double)payment_count, ms(&latencies, 0.5), ms(&latencies, 0.99));
+    if (options.follow)
+        printf("\"told_meanwhile\":%lld,\"behind_p50_ms\":%.1f,\"behind_p99_ms\":%.1f,\"caught_up_ms\":%.1f,",
+               (long long)told_before, ms(&behind, 0.5), ms(&behind, 0.99), caught_up_ms);
+    sample_print(&course->before, &course->after, (int64_t)payment_count);
+    fputs(",\"statuses\":", stdout);
+    statuses_print(statuses);
+    puts("}");
 }
 
 int main(int argc, char **argv)
@@ -147,27 +193,44 @@ int main(int argc, char **argv)
                                             {"most", &options.most, 1, 10000000, NULL},
                                             {"wait", &options.wait_s, 1, 600, NULL},
                                             {"server", &options.server, 0, INT32_MAX, NULL},
-                                            {"worker", &options.worker, 0, INT32_MAX, NULL}};
-    CHECK(sodium_init() >= 0);
-    arguments_read(table, sizeof table / sizeof table[0], argc, argv);
-    struct error error = {.code = ERR_OK};
-    struct arena *arena = arena_new();
-    struct pg *db = pg_new(config_load(&error) ? "" : config()->database_url, "bench", NULL);
-    if (error.code || bench_payments(db, arena, (struct bench_payments_args){options.most}, &payments) ||
-        payments.count == 0) {
-        fprintf(stderr, "confirm: %s\n", error.code ? error.detail : "there are no payments that wait");
-        return 2;
-    }
+                                            {"worker", &options.worker, 0, INT32_MAX, NULL},
+                                            {"follow", &options.follow, 0, 1, NULL},
+                                            {"after-ms", &options.after_ms, 0, 60000, NULL}};
+    struct program program = program_begin(table, sizeof table / sizeof table[0], argc, argv);
+    /* Payments are read by their key, from the last one on, also while nothing is known of the new table. */
+    CHECK(pg_execute(program.db,
+                     "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; "
+                     "SET enable_hashjoin = off; SET enable_mergejoin = off") == ERR_OK);
+    program_await_term();
+    payments = calloc((size_t)options.most, sizeof(const struct bench_payments_row *));
+    CHECK(payments);
     clients = clients_connect((size_t)options.connections, answered);
-    pid_t worker = (pid_t)options.worker;
-    struct sample before, after;
-    CHECK(sample_take(db, (pid_t)options.server, &before) == ERR_OK);
+    while (idle_count < (size_t)options.connections) {
+        idle[idle_count] = idle_count;
+        idle_count++;
+    }
+    if (!options.follow)
+        learn(&program, 0);
+    pid_t server = (pid_t)options.server, worker = (pid_t)options.worker;
+    struct course course = {0};
+    CHECK(sample_take(program.db, server, &course.before) == ERR_OK);
+    int64_t until_us = course.before.at_us + options.wait_s * 1000000;
     int64_t worker_us = worker ? process_cpu_us(worker, false) : 0;
-    bool done = tell(db, arena, before.at_us + options.wait_s * 1000000);
-    CHECK(sample_take(db, (pid_t)options.server, &after) == ERR_OK);
-    report(&before, &after, done, worker ? process_cpu_us(worker, false) - worker_us : 0);
+    if (options.follow)
+        follow(&program, until_us);
+    int64_t told_meanwhile = told;
+    if (options.follow)
+        learn(&program, 0);
+    if (payment_count == 0)
+        program_give_up(&program, "there are no payments that wait");
+    bool done = finish(&program, until_us);
+    double caught_up_ms =
+        (double)clock_wall_us() / 1e3 - (double)uuid_time_ms(payments[payment_count - 1]->payment_id.uuid);
+    CHECK(sample_take(program.db, server, &course.after) == ERR_OK);
+    report(&course, done, told_meanwhile, caught_up_ms,
+           worker ? process_cpu_us(worker, false) - worker_us : 0);
     clients_free(clients);
-    pg_free(db);
-    arena_free(arena);
+    free(payments);
+    program_end(&program);
     return 0;
 }

@@ -13,14 +13,14 @@ const agent = new http.Agent({ keepAlive: true, maxSockets: 400 });
 
 /**
  * `count` orders of one variant by several customers, a third of them with miles: [{id, uuid, cash, payment, intent, buyer}]. Half of the intents
- * are noted, as after order_pay; of the others only the metadata tell.
+ * are noted, as after order_pay; of the others only the metadata tell. `miles: false`: customers who never had any, and have no account.
  */
-async function waiting(env, count, { buyers = 8, variant, onHand = 100000 } = {}) {
+async function waiting(env, count, { buyers = 8, variant, onHand = 100000, miles = true } = {}) {
   const unit = variant ?? (await goods(env, { variants: 1, onHand })).variants[0];
-  const people = await Promise.all(Array.from({ length: buyers }, () => customer(env, { points: 1000 * count })));
+  const people = await Promise.all(Array.from({ length: buyers }, () => customer(env, { points: miles ? 1000 * count : 0 })));
   const orders = await Promise.all(Array.from({ length: count }, async (_, i) => {
     const buyer = people[i % buyers];
-    const { body } = await buyer.api.call('order_place', { body: orderOf([[unit, 1 + i % 2]], { points: i % 3 ? 0 : 500 }), expect: 201 });
+    const { body } = await buyer.api.call('order_place', { body: orderOf([[unit, 1 + i % 2]], { points: miles && i % 3 === 0 ? 500 : 0 }), expect: 201 });
     return { id: body.id, uuid: uuidOf(body.id), cash: body.cash_minor, buyer, variant: unit };
   }));
   const payments = new Map((await env.query('SELECT id, order_id FROM payment WHERE order_id = ANY($1)', [orders.map(({ uuid }) => uuid)]))
