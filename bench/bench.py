@@ -20,7 +20,7 @@ SUBJECTS = [  # file, seconds that it may take on a quiet machine by default
     ('orders', 160),
     ('curve', 110),
     ('pressure', 75),
-    ('confirm', 60),
+    ('confirm', 80),
     ('cache', 80),
     ('limits', 45),
     ('memory', 30),

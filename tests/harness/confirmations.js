@@ -13,7 +13,7 @@ const agent = new http.Agent({ keepAlive: true, maxSockets: 400 });
 
 /**
  * `count` orders of one variant by several customers, a third of them with miles: [{id, uuid, cash, payment, intent, buyer}]. Half of the intents
- * are noted, as after order_pay; of the others only the metadata tell. `miles: false`: customers who never had any, and have no account.
+ * are noted, as after order_pay; of the others only the metadata tell. `miles: false`: customers who never had any.
  */
 async function waiting(env, count, { buyers = 8, variant, onHand = 100000, miles = true } = {}) {
   const unit = variant ?? (await goods(env, { variants: 1, onHand })).variants[0];
