@@ -45,6 +45,19 @@ test('PAY-3 one batch: failed then succeeded, succeeded then failed, succeeded t
   await env.verify();
 });
 
+test('PAY-3 LOY-3 one batch: customers without an account get one each where they earn', async () => {
+  const [first, ...orders] = await waiting(env, 13, { buyers: 3, miles: false });
+  const buyers = [...new Set(orders.map(({ buyer }) => buyer.uuid))];
+  const accounts = () => env.query('SELECT user_id, posted::int, incoming::int FROM ledger_account WHERE user_id = ANY($1) ORDER BY user_id', [buyers]);
+  await env.query('DELETE FROM ledger_account WHERE user_id = ANY($1)', [buyers]);
+  await inOneBatch(env, first, orders.map((order) => said(order)));
+  await confirmedOnce(env, [first, ...orders]);
+  const earned = await env.query(`SELECT customer_id AS user_id, 0 AS posted, sum(earn_points)::int AS incoming FROM orders WHERE customer_id = ANY($1) GROUP BY 1 ORDER BY 1`, [buyers]);
+  assert.ok(earned.length === 3 && earned.every(({ incoming }) => incoming > 0));
+  assert.deepStrictEqual(await accounts(), earned);
+  await env.verify();
+});
+
 test('PAY-3 one batch: two attempts of one order succeed: one pays it, the other is sent back', async () => {
   const [first, order, ...good] = await waiting(env, 10);
   const [{ id }] = await env.query(`INSERT INTO payment (id, order_id, attempt, state, amount_minor, currency, requested_at)
@@ -58,19 +71,6 @@ test('PAY-3 one batch: two attempts of one order succeed: one pays it, the other
   assert.deepStrictEqual(await env.query('SELECT state FROM payment WHERE order_id = $1', [order.uuid]), [{ state: 'succeeded' }, { state: 'succeeded' }]);
   // What becomes of the refund is the gateway's affair, which never heard of these intents.
   assert.deepStrictEqual(await env.query('SELECT amount_minor::int AS amount FROM refund WHERE order_id = $1', [order.uuid]), [{ amount: order.cash }]);
-});
-
-test('PAY-3 LOY-3 one batch: customers without an account get one each where they earn', async () => {
-  const [first, ...orders] = await waiting(env, 13, { buyers: 3, miles: false });
-  const buyers = [...new Set(orders.map(({ buyer }) => buyer.uuid))];
-  const accounts = () => env.query('SELECT user_id, posted::int, incoming::int FROM ledger_account WHERE user_id = ANY($1) ORDER BY user_id', [buyers]);
-  await env.query('DELETE FROM ledger_account WHERE user_id = ANY($1)', [buyers]);
-  await inOneBatch(env, first, orders.map((order) => said(order)));
-  await confirmedOnce(env, [first, ...orders]);
-  const earned = await env.query(`SELECT customer_id AS user_id, 0 AS posted, sum(earn_points)::int AS incoming FROM orders WHERE customer_id = ANY($1) GROUP BY 1 ORDER BY 1`, [buyers]);
-  assert.ok(earned.length === 3 && earned.every(({ incoming }) => incoming > 0));
-  assert.deepStrictEqual(await accounts(), earned);
-  await env.verify();
 });
 
 test('PAY-3 a batch that cannot be made true is stored and answered; tasks work it out one by one', async () => {
