@@ -60,12 +60,12 @@ static void send_next(struct client *client)
                             "Road\",\"city\":\"Hong Kong\",\"country\":\"HK\"}}",
                             bot->kind == KIND_CHANGE ? "\"points\":1," : "");
     int written =
-        snprintf(client->request, sizeof client->request,
+        snprintf(client->request, CLIENT_REQUEST_MAX,
                  "POST /v1/sales/%s/orders HTTP/1.1\r\nHost: 127.0.0.1\r\n"
                  "Authorization: Bearer %.*s\r\nIdempotency-Key: bot-%s-%lld\r\n"
                  "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
                  options.sale, STR_ARG(token), bot->user, once ? 0LL : (long long)bot->turn, body_len, body);
-    CHECK(written > 0 && (size_t)written < sizeof client->request);
+    CHECK(written > 0 && (size_t)written < CLIENT_REQUEST_MAX);
     client_send(client, (size_t)written);
 }
 

@@ -20,10 +20,21 @@
 
 static struct {
     int epoll;
-    size_t waiting;
+    size_t count, waiting;
     client_answered_fn *answered;
     bool told; /* that connections were lost */
+    char request[CLIENT_REQUEST_MAX], answer[CLIENT_ANSWER_MAX];
 } set;
+
+static void rest_keep(struct client_rest *rest, const char *bytes, size_t len)
+{
+    char *copy = len ? malloc(len) : NULL;
+    CHECK(copy || !len);
+    if (len)
+        memcpy(copy, bytes, len);
+    free(rest->bytes);
+    *rest = (struct client_rest){copy, len};
+}
 
 static void lost(struct client *client)
 {
@@ -34,70 +45,77 @@ static void lost(struct client *client)
     client->socket = -1;
     if (client->waiting) {
         client->waiting = false;
+        client->answer_len = 0;
         set.waiting--;
         set.answered(client, 0);
     }
 }
 
-static void write_some(struct client *client)
+static void write_some(struct client *client, const char *bytes, size_t len)
 {
-    while (client->written < client->request_len) {
-        ssize_t n =
-            write(client->socket, client->request + client->written, client->request_len - client->written);
+    while (len > 0) {
+        ssize_t n = write(client->socket, bytes, len);
         if (n < 0 && errno == EAGAIN)
-            return; /* EPOLLOUT is edge-triggered: it comes when there is room */
+            break; /* EPOLLOUT is edge-triggered: it comes when there is room */
         if (n <= 0) {
             lost(client);
             return;
         }
-        client->written += (size_t)n;
+        bytes += n;
+        len -= (size_t)n;
     }
+    if (len != client->unsent.len)
+        rest_keep(&client->unsent, bytes, len);
 }
 
 void client_send(struct client *client, size_t len)
 {
     CHECK(!client->waiting && client->socket >= 0 && len <= CLIENT_REQUEST_MAX);
-    client->request_len = len;
-    client->written = client->answer_len = 0;
+    rest_keep(&client->unsent, NULL, 0);
+    rest_keep(&client->answered, NULL, 0);
     client->waiting = true;
     set.waiting++;
-    write_some(client);
+    write_some(client, client->request, len);
 }
 
-static bool whole(const struct client *client)
+static bool whole(const char *answer, size_t len)
 {
-    const char *end = memmem(client->answer, client->answer_len, "\r\n\r\n", 4);
+    const char *field = memmem(answer, len, "\r\nContent-Length: ", 18);
+    const char *end = field ? memmem(field, (size_t)(answer + len - field), "\r\n\r\n", 4) : NULL;
     if (!end)
         return false;
-    size_t head = (size_t)(end - client->answer) + 4;
-    const char *field = memmem(client->answer, head, "\r\nContent-Length: ", 18);
-    CHECK(field);
-    size_t all = head + strtoul(field + 18, NULL, 10);
+    size_t all = (size_t)(end - answer) + 4 + strtoul(field + 18, NULL, 10);
     CHECK(all <= CLIENT_ANSWER_MAX);
-    return client->answer_len >= all;
+    return len >= all;
 }
 
 static void read_some(struct client *client)
 {
+    size_t len = client->answered.len;
+    if (len)
+        memcpy(set.answer, client->answered.bytes, len);
     for (;;) {
-        ssize_t n =
-            read(client->socket, client->answer + client->answer_len, CLIENT_ANSWER_MAX - client->answer_len);
+        ssize_t n = read(client->socket, set.answer + len, CLIENT_ANSWER_MAX - len);
         if (n < 0 && errno == EAGAIN)
-            return;
+            break;
         if (n <= 0) {
             lost(client);
             return;
         }
-        client->answer_len += (size_t)n;
-        if (!whole(client))
+        len += (size_t)n;
+        if (!whole(set.answer, len))
             continue;
-        int status = atoi(client->answer + 9);
+        int status = atoi(set.answer + 9);
         CHECK(status >= 100 && status < 600);
         client->waiting = false;
+        client->answer = set.answer;
+        client->answer_len = len;
         set.waiting--;
         set.answered(client, status);
         return; /* nothing is pipelined: what comes next is a new edge */
     }
+    if (len != client->answered.len)
+        rest_keep(&client->answered, set.answer, len);
 }
 
 void clients_turn(int64_t wait_us)
@@ -107,8 +125,8 @@ void clients_turn(int64_t wait_us)
     int count = epoll_pwait2(set.epoll, events, EVENTS_MAX, &wait, NULL);
     for (int i = 0; i < count; i++) {
         struct client *client = events[i].data.ptr;
-        if (events[i].events & EPOLLOUT && client->socket >= 0)
-            write_some(client);
+        if (events[i].events & EPOLLOUT && client->unsent.len && client->socket >= 0)
+            write_some(client, client->unsent.bytes, client->unsent.len);
         if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR) && client->socket >= 0 && client->waiting)
             read_some(client);
     }
@@ -151,10 +169,12 @@ struct client *clients_connect(size_t count, client_answered_fn *answered)
     prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0);
     struct client *clients = calloc(count, sizeof *clients);
     CHECK(clients && count <= CLIENTS_MAX);
+    set.count = count;
     set.epoll = epoll_create1(0);
     set.answered = answered;
     for (size_t i = 0; i < count; i++) {
         clients[i].socket = -1;
+        clients[i].request = set.request;
         if (client_reconnect(&clients[i]))
             continue;
         fprintf(stderr, "no server on port %lld: %s\n", (long long)config()->listen_port, strerror(errno));
@@ -165,6 +185,10 @@ struct client *clients_connect(size_t count, client_answered_fn *answered)
 
 void clients_free(struct client *clients)
 {
+    for (size_t i = 0; i < set.count; i++) {
+        free(clients[i].unsent.bytes);
+        free(clients[i].answered.bytes);
+    }
     free(clients);
     close(set.epoll);
 }

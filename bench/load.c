@@ -19,6 +19,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define LINES_MAX 3
@@ -26,10 +27,13 @@
 #define SPENT_MAX 1000000
 #define RATE_MAX 200000
 #define OPEN_TURN_US 250
+#define BODY_MAX 1024
+#define INTRODUCED_AT_ONCE 256
+#define INTRODUCED_US 30000000 /* at most */
 
 struct shopper {
-    struct str token;
-    int64_t due_us; /* when the order in flight should have been sent */
+    struct str head; /* of its requests, up to the key */
+    int64_t due_us;  /* when the order in flight should have been sent */
 };
 
 static struct {
@@ -46,7 +50,7 @@ static int64_t placed, good, offered, given_up, acknowledged, worst_us, statuses
 
 /* Open: shoppers that are free, and the moments of orders that wait for one. Who became free last is next, as
  * the connections of a load balancer are used, so that few are in use while the server keeps up. */
-static size_t free_shoppers[CLIENTS_MAX], free_count;
+static size_t free_shoppers[CLIENTS_MAX], free_count, introduced;
 static int64_t next_arrival_us;
 static int64_t *late_ring, late_first, late_count;
 
@@ -59,45 +63,77 @@ static uint64_t next_random(void)
     return random_state = x;
 }
 
-static size_t make_body(char *out, size_t size)
+static char *put(char *at, struct str text)
+{
+    memcpy(at, text.ptr, text.len);
+    return at + text.len;
+}
+
+static char *put_number(char *at, uint64_t value)
+{
+    char digits[24];
+    size_t from = sizeof digits;
+    do
+        digits[--from] = (char)('0' + value % 10);
+    while (value /= 10);
+    return put(at, (struct str){digits + from, sizeof digits - from});
+}
+
+static char *put_random(char *at)
+{
+    uint64_t value = next_random();
+    for (int shift = 60; shift >= 0; shift -= 4)
+        *at++ = "0123456789abcdef"[value >> shift & 15];
+    return at;
+}
+
+static char *put_body(char *at)
 {
     size_t count = options.skus < LINES_MAX ? 1 : 1 + next_random() % (uint64_t)options.lines;
     size_t first = next_random() % variants.count;
-    size_t len = (size_t)snprintf(out, size, "{\"currency\":\"HKD\",\"lines\":[");
+    at = put(at, STR("{\"currency\":\"HKD\",\"lines\":["));
     for (size_t i = 0; i < count; i++) {
         /* apart from each other, so that no variant stands twice */
         const struct bench_variants_row *variant =
             &variants.items[(first + i * (variants.count / LINES_MAX)) % variants.count];
         char id[ID_TEXT_MAX];
         variant_id_text(variant->variant_id, id);
-        len += (size_t)snprintf(out + len, size - len,
-                                "%s{\"variant_id\":\"%s\",\"quantity\":1,\"unit_price_minor\":%lld}",
-                                i ? "," : "", id, (long long)variant->amount_minor);
+        at = put(at, i ? STR(",{\"variant_id\":\"") : STR("{\"variant_id\":\""));
+        at = put(at, str_from(id));
+        at = put(at, STR("\",\"quantity\":1,\"unit_price_minor\":"));
+        at = put(put_number(at, (uint64_t)variant->amount_minor), STR("}"));
     }
-    len +=
-        (size_t)snprintf(out + len, size - len,
-                         "],\"points\":%lld,\"address\":{\"name\":\"Chan Tai Man\",\"line1\":\"Flat 12A, 8 "
-                         "Queen's Road Central\",\"city\":\"Hong Kong\","
-                         "\"country\":\"HK\",\"phone\":\"+852 2123 4567\"}}",
-                         (long long)options.points);
-    CHECK(len < size);
-    return len;
+    at = put(at, STR("],\"points\":"));
+    at = put_number(at, (uint64_t)options.points);
+    return put(at, STR(",\"address\":{\"name\":\"Chan Tai Man\",\"line1\":\"Flat 12A, 8 Queen's Road "
+                       "Central\",\"city\":\"Hong Kong\",\"country\":\"HK\","
+                       "\"phone\":\"+852 2123 4567\"}}"));
 }
 
 static void send_order(size_t number, int64_t due_us)
 {
     struct client *client = &clients[number];
-    char body[1024];
-    size_t len = make_body(body, sizeof body);
-    int written = snprintf(client->request, sizeof client->request,
-                           "POST /v1/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %.*s\r\n"
-                           "Idempotency-Key: %016llx%016llx\r\nContent-Type: "
-                           "application/json\r\nContent-Length: %zu\r\n\r\n%.*s",
-                           STR_ARG(shoppers[number].token), (unsigned long long)next_random(),
-                           (unsigned long long)next_random(), len, (int)len, body);
-    CHECK(written > 0 && (size_t)written < sizeof client->request);
+    char body[BODY_MAX];
+    size_t body_len = (size_t)(put_body(body) - body);
+    CHECK(body_len <= sizeof body);
+    char *at = put(client->request, shoppers[number].head);
+    at = put_number(put(put_random(put_random(at)), STR("\r\nContent-Length: ")), body_len);
+    at = put(put(at, STR("\r\n\r\n")), (struct str){body, body_len});
     shoppers[number].due_us = due_us;
-    client_send(client, (size_t)written);
+    client_send(client, (size_t)(at - client->request));
+}
+
+/* Nobody's token is new to the server when orders begin to arrive, as with a load that is closed: each
+ * shopper has placed an order before, with a few in flight at a time. */
+static void introduce(size_t number, int status)
+{
+    if (status == 503) {
+        send_order(number, clock_monotonic_us());
+        return;
+    }
+    free_shoppers[free_count++] = number;
+    if (++introduced + INTRODUCED_AT_ONCE <= (size_t)options.shoppers)
+        send_order(introduced + INTRODUCED_AT_ONCE - 1, clock_monotonic_us());
 }
 
 static void answered(struct client *client, int status)
@@ -118,7 +154,9 @@ static void answered(struct client *client, int status)
         fprintf(stderr, "load: %.*s\n", (int)client->answer_len, client->answer);
     if (status == 0)
         return;
-    if (options.rate)
+    if (options.rate && introduced < (size_t)options.shoppers)
+        introduce(number, status);
+    else if (options.rate)
         free_shoppers[free_count++] = number;
     else if (course.sending)
         send_order(number, now_us);
@@ -222,8 +260,15 @@ static void prepare(const struct program *program)
     shoppers = calloc((size_t)options.shoppers, sizeof *shoppers);
     late_ring = calloc(RATE_MAX, sizeof *late_ring);
     CHECK(shoppers && late_ring);
-    for (int64_t i = 0; i < options.shoppers; i++)
-        shoppers[i].token = program_token(program, customers.items[(size_t)i % customers.count].user_id);
+    for (int64_t i = 0; i < options.shoppers; i++) {
+        struct str token = program_token(program, customers.items[(size_t)i % customers.count].user_id);
+        shoppers[i].head =
+            arena_printf(program->arena,
+                         "POST /v1/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %.*s\r\n"
+                         "Content-Type: application/json\r\nIdempotency-Key: ",
+                         STR_ARG(token));
+        CHECK(shoppers[i].head.len + BODY_MAX + 128 <= CLIENT_REQUEST_MAX);
+    }
     randombytes_buf(&random_state, sizeof random_state);
     random_state |= 1;
 }
@@ -231,13 +276,16 @@ static void prepare(const struct program *program)
 static void open_shop(void)
 {
     clients = clients_connect((size_t)options.shoppers, answered);
+    size_t first = (size_t)options.shoppers;
+    if (options.rate && first > INTRODUCED_AT_ONCE)
+        first = INTRODUCED_AT_ONCE;
+    for (size_t i = 0; i < first; i++)
+        send_order(i, clock_monotonic_us());
     next_arrival_us = clock_monotonic_us();
-    for (size_t i = 0; i < (size_t)options.shoppers; i++) {
-        if (options.rate)
-            free_shoppers[free_count++] = i;
-        else
-            send_order(i, clock_monotonic_us());
-    }
+    int64_t until_us = next_arrival_us + INTRODUCED_US;
+    for (; options.rate && introduced < (size_t)options.shoppers && next_arrival_us < until_us;
+         next_arrival_us = clock_monotonic_us())
+        clients_turn(until_us - next_arrival_us);
 }
 
 int main(int argc, char **argv)

@@ -99,15 +99,15 @@ static int32_t queue_take(struct queue *queue, int64_t size)
 static size_t make_request(struct client *c, int32_t number)
 {
     const struct buyer *buyer = &buyers[number];
-    int written = options.get ? snprintf(c->request, sizeof c->request,
+    int written = options.get ? snprintf(c->request, CLIENT_REQUEST_MAX,
                                          "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", options.get)
-                              : snprintf(c->request, sizeof c->request,
+                              : snprintf(c->request, CLIENT_REQUEST_MAX,
                                          "POST /v1/sales/%s/orders HTTP/1.1\r\nHost: 127.0.0.1\r\n"
                                          "Authorization: Bearer %.*s\r\nIdempotency-Key: %016llx-%d-%d\r\n"
                                          "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
                                          options.sale, STR_ARG(buyer->token), (unsigned long long)run_key,
                                          number, buyer->round, sizeof body - 1, body);
-    CHECK(written > 0 && (size_t)written < sizeof c->request);
+    CHECK(written > 0 && (size_t)written < CLIENT_REQUEST_MAX);
     return (size_t)written;
 }
 
