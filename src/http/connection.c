@@ -503,22 +503,26 @@ static void own_head(struct http_exchange *x, const char *bytes, size_t len)
     x->owns_head = true;
 }
 
-/* The rest of a refused request's body is read away when it is known to be small; else the connection ends.
- */
-static void refuse_early(struct connection *c, struct http_exchange *x)
+/* A refused request's body is skipped when it is here, and read away when it is known to be small; else the
+ * connection ends. Returns how many of the bytes are done with. */
+static size_t refuse_early(struct connection *c, struct http_exchange *x, const char *bytes, size_t head_len,
+                           size_t len)
 {
     struct http_head *head = &x->head;
-    if (!head_has_body(head)) {
-        phases_finish(x, x->early);
-    } else if (head->expects_continue || head->chunked || head->content_length > DISCARD_BYTES_MAX ||
-               x->early == ERR_BODY_TOO_LARGE) {
-        x->close_connection = true;
-        phases_finish(x, x->early);
-    } else {
+    bool ends =
+        head_has_body(head) && (head->expects_continue || head->chunked ||
+                                head->content_length > DISCARD_BYTES_MAX || x->early == ERR_BODY_TOO_LARGE);
+    if (!ends && head->content_length > len - head_len) {
+        deadline_set(c, DEADLINE_BODY);
+        own_head(x, bytes, head_len);
         head->body_max = DISCARD_BYTES_MAX;
         c->state = CONNECTION_DISCARD;
-        deadline_set(c, DEADLINE_BODY);
+        return head_len;
     }
+    size_t used = ends ? head_len : head_len + (size_t)head->content_length;
+    x->close_connection = ends;
+    phases_refuse(x); /* answered at once: nothing of the request has to be kept */
+    return used;
 }
 
 static void begin_body(struct connection *c, struct http_exchange *x, bool body_has_begun)
@@ -571,11 +575,11 @@ static size_t consume_head(struct connection *c, const char *bytes, size_t len)
         connection_answer(x);
         return head_len;
     }
+    if (result == PHASES_REFUSED)
+        return refuse_early(c, x, bytes, head_len, len);
     deadline_set(c, DEADLINE_NONE);
     own_head(x, bytes, head_len);
-    if (result == PHASES_REFUSED)
-        refuse_early(c, x);
-    else if (head_has_body(&x->head))
+    if (head_has_body(&x->head))
         begin_body(c, x, len > head_len);
     else
         phases_message(x);
@@ -604,7 +608,7 @@ static size_t consume_body(struct connection *c, const char *bytes, size_t len)
     deadline_set(c, DEADLINE_NONE);
     x->req.body = buf_str(&x->body);
     if (discarded)
-        phases_finish(x, x->early);
+        phases_refuse(x);
     else
         phases_message(x);
     return used;

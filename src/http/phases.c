@@ -409,6 +409,13 @@ void phases_finish(struct http_exchange *x, enum error_code code)
         connection_answer(x);
 }
 
+void phases_refuse(struct http_exchange *x)
+{
+    x->req.phase = PHASE_ENCODE;
+    refusal_encode(x, x->early);
+    connection_answer(x);
+}
+
 void request_finish(struct request *req, enum error_code code)
 {
     phases_finish(exchange_of(req), code);

@@ -271,6 +271,58 @@ void response_encode(struct http_exchange *x)
     buf_free(&out);
 }
 
+/* ---- refusals ---- */
+
+/* What the head and the body of a problem depend on, beside the request's id. */
+static bool refusal_is_same(const struct refusal *last, const struct http_exchange *x, enum error_code code)
+{
+    const struct error *error = &x->req.error;
+    return last->code == code && error->field_count == 0 && last->retry_after_s == error->retry_after_s &&
+           x->req.request_id.len == REQUEST_ID_LEN && str_equal(last->path, x->req.path) &&
+           str_equal(last->detail, str_from(error->detail));
+}
+
+static void refusal_keep(struct refusal *last, const struct http_exchange *x, enum error_code code)
+{
+    struct str path = x->req.path, detail = str_from(x->req.error.detail), id = x->req.request_id;
+    last->code = ERR_OK;
+    if (is_ours(code) || code == ERR_PARTNER || code == ERR_METHOD || x->req.error.field_count ||
+        id.len != REQUEST_ID_LEN || path.len + detail.len > sizeof last->text ||
+        x->out_head.len > sizeof last->head || x->out_body.len > sizeof last->body)
+        return;
+    memcpy(last->text, path.ptr, path.len);
+    memcpy(last->text + path.len, detail.ptr, detail.len);
+    memcpy(last->head, x->out_head.ptr, x->out_head.len);
+    memcpy(last->body, x->out_body.ptr, x->out_body.len);
+    last->path = (struct str){last->text, path.len};
+    last->detail = (struct str){last->text + path.len, detail.len};
+    last->retry_after_s = x->req.error.retry_after_s;
+    last->status = x->req.response.status;
+    last->head_len = x->out_head.len;
+    last->body_len = x->out_body.len;
+    last->id_at = last->body_len - REQUEST_ID_LEN - 2; /* it is the last member */
+    last->code = code;
+}
+
+void refusal_encode(struct http_exchange *x, enum error_code code)
+{
+    struct refusal *last = &x->loop->refusal;
+    if (!refusal_is_same(last, x, code)) {
+        problem_render(x, code);
+        response_encode(x);
+        refusal_keep(last, x, code);
+        return;
+    }
+    char *copy = arena_bytes(x->req.arena, last->head_len + last->body_len);
+    memcpy(copy, last->head, last->head_len);
+    char *body = copy + last->head_len;
+    memcpy(body, last->body, last->body_len);
+    memcpy(body + last->id_at, x->req.request_id.ptr, REQUEST_ID_LEN);
+    x->req.response.status = last->status;
+    x->out_head = (struct str){copy, last->head_len};
+    x->out_body = (struct str){body, last->body_len};
+}
+
 static size_t put(char *to, size_t at, struct str text)
 {
     if (text.len)

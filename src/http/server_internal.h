@@ -27,9 +27,10 @@
 #define READ_BYTES ((size_t)64 * 1024)        /* one read; shared by a loop's connections */
 #define OUT_BYTES ((size_t)64 * 1024)         /* small answers of one read are gathered here */
 #define INPUT_PAUSE_BYTES ((size_t)64 * 1024) /* pipelined input kept while a request is in flight */
-#define SPARE_EXCHANGES_MAX 64                /* of a loop */
+#define SPARE_EXCHANGES_MAX 512               /* of a loop */
 #define DISCARD_BYTES_MAX                                                                                    \
     ((size_t)64 * 1024)      /* of a refused request's body, read so that the connection can go on */
+#define REQUEST_ID_LEN 32    /* of those that are made here */
 #define TAIL_BYTES 448       /* limits, date, request id of 128, connection */
 #define LINGER_MS 1000       /* for the peer to read a last answer before the socket is closed */
 #define LINGER_EXTRA_MAX 256 /* connections beyond the limit that are told 503 */
@@ -133,6 +134,18 @@ struct connection_list {
     struct connection *first, *last;
 };
 
+/* The last refusal at a head. In a crowd nearly all are the same but for the request's id, and the time that
+ * making one takes is taken from those who were let in. */
+struct refusal {
+    enum error_code code; /* what it was made of; ERR_OK: there is none */
+    int64_t retry_after_s;
+    struct str path, detail; /* both in `text` */
+    char text[512];
+    int status; /* what it is */
+    size_t head_len, body_len, id_at;
+    char head[1024], body[1024];
+};
+
 struct event_loop {
     struct http_server *server;
     int index;
@@ -161,7 +174,8 @@ struct event_loop {
     struct buf log;
     struct loop_metrics metrics;
     struct shared_limiter *shared_limiter; /* NULL without rate limits */
-    struct connection *feeding;            /* whose input is being worked on; `out` is its */
+    struct refusal refusal;
+    struct connection *feeding; /* whose input is being worked on; `out` is its */
     size_t out_len;
     char out[OUT_BYTES];
     char read_buffer[READ_BYTES];
@@ -232,7 +246,7 @@ void exchanges_free_spares(struct event_loop *loop);
 enum phase_result {
     PHASES_CONTINUE, /* the head is good: read the body, then phases_message() */
     PHASES_ANSWERED, /* from the cache, in loop->out: log and go on */
-    PHASES_REFUSED   /* exchange->early says why: read the body away, then phases_finish() */
+    PHASES_REFUSED   /* exchange->early says why: get rid of the body, then phases_refuse() */
 };
 enum phase_result phases_head(struct http_exchange *exchange);
 size_t phases_body_max(const struct http_exchange *exchange);
@@ -248,6 +262,8 @@ void phases_returned(struct http_exchange *exchange);
 void phases_work(struct http_exchange *exchange, struct pg *db, struct shared_cache *shared_cache);
 /* Encodes the answer (a problem unless code is ERR_OK) and brings it to the loop. Any thread. */
 void phases_finish(struct http_exchange *exchange, enum error_code code);
+/* Answers a request that was refused at its head. On its loop. */
+void phases_refuse(struct http_exchange *exchange);
 /* A request that never became one. */
 void phases_malformed(struct http_exchange *exchange, enum error_code code, const char *detail);
 /* Metrics and access log of an answered exchange. */
@@ -269,6 +285,9 @@ void response_encode(struct http_exchange *exchange);
  * TAIL_BYTES. */
 size_t response_tail(struct event_loop *loop, const struct http_exchange *exchange, bool close, char *to);
 void problem_render(struct http_exchange *exchange, enum error_code code);
+/* Both of them for a refusal, on its loop: a copy of the last one where they differ by the request's id only.
+ */
+void refusal_encode(struct http_exchange *exchange, enum error_code code);
 const char *status_reason(int status);
 bool etag_listed(struct str if_none_match, struct str etag_with_quotes);
 

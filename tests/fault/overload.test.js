@@ -27,6 +27,7 @@ function isRefusal({ status, headers, body }) {
   assert.match(headers['content-type'], /^application\/problem\+json/);
   assert.match(headers['retry-after'], /^[1-9]\d*$/);
   assert.strictEqual(body.code, 'overloaded');
+  assert.strictEqual(body.request_id, headers['x-request-id']);
 }
 
 test('CHK-1 orders beyond what the database takes are refused with Retry-After, and nothing is lost or done twice', async () => {
@@ -40,6 +41,8 @@ test('CHK-1 orders beyond what the database takes are refused with Retry-After, 
     isRefusal(refused);
     const crowd = await Promise.all(Array.from({ length: 40 }, (_, i) => place(waiting.length + i)));
     crowd.forEach(isRefusal);
+    crowd.forEach(({ body }) => assert.strictEqual(body.instance, '/v1/orders'));
+    assert.strictEqual(new Set(crowd.map(({ body }) => body.request_id)).size, crowd.length, 'an id was told twice');
     assert.strictEqual((await env.api.call('live_show')).status, 200, 'what needs no database is answered');
     assert.ok(await metric(env.api, 'cathay_lanes_refused_total{lanes="cathay lane"}') >= 41);
     assert.ok(await metric(env.api, 'cathay_lanes_queued{lanes="cathay lane"}') >= 1);

@@ -114,6 +114,74 @@ test('a small body of a refused request is read away, and the connection goes on
   connection.end();
 });
 
+/** A refusal that is this request's own: its id, its path, and a body of the length that the head says. */
+function isRefusalOf(answer, { status, path, id }) {
+  assert.strictEqual(answer.status, status);
+  assert.strictEqual(answer.headers['content-type'], 'application/problem+json');
+  assert.strictEqual(answer.headers['www-authenticate'], status === 401 ? 'Bearer' : undefined);
+  const problem = JSON.parse(answer.body);
+  assert.strictEqual(problem.status, status);
+  assert.strictEqual(problem.instance, path);
+  assert.strictEqual(problem.request_id, answer.headers['x-request-id']);
+  if (id) assert.strictEqual(problem.request_id, id);
+  return problem.request_id;
+}
+
+test('refusals that follow each other are each their request\'s, and what stands in a body is no request', async () => {
+  const connection = server.connect();
+  const trap = `GET /hello HTTP/1.1\r\n${H}\r\n`;
+  const requests = Array.from({ length: 60 }, (_, i) => ({
+    status: i % 7 === 3 ? 401 : 404, path: i % 7 === 3 ? '/customers' : ['/nothing', '/nothing', '/nowhere'][i % 3],
+    id: [undefined, 'f'.repeat(31) + (i % 10), 'short', 'x'.repeat(128)][i % 4],
+  }));
+  await connection.send(requests.map(({ status, path, id }) => `${status === 401 ? 'GET' : 'POST'} ${path} HTTP/1.1\r\n${H}` +
+    `${id ? `X-Request-Id: ${id}\r\n` : ''}Content-Length: ${trap.length}\r\n\r\n${trap}`).join(''));
+  const ids = [];
+  for (const request of requests) ids.push(isRefusalOf(await connection.answer(), request));
+  const own = ids.filter((_, i) => !requests[i].id);
+  assert.strictEqual(new Set(own).size, own.length, 'an id was told twice');
+  await connection.send(trap);
+  assert.strictEqual((await connection.answer()).status, 200);
+  connection.end();
+});
+
+test('a refused request\'s body may come late and in pieces', async () => {
+  const connection = server.connect();
+  for (const pieces of [['', 'hello'], ['he', 'llo'], ['hell', `oGET /hello HTTP/1.1\r\n${H}\r\n`]]) {
+    await connection.send(`POST /nothing HTTP/1.1\r\n${H}Content-Length: 5\r\n\r\n${pieces[0]}`);
+    await sleep(20);
+    await connection.send(pieces[1]);
+    isRefusalOf(await connection.answer(), { status: 404, path: '/nothing' });
+  }
+  assert.strictEqual((await connection.answer()).status, 200, 'what came behind the last body');
+  connection.end();
+});
+
+test('a refused request that waits for 100, or whose body has no length, is answered and the connection ends', async () => {
+  for (const field of ['Content-Length: 5\r\nExpect: 100-continue', 'Transfer-Encoding: chunked', 'Content-Length: 5000000']) {
+    const connection = server.connect();
+    await connection.send(`POST /nothing HTTP/1.1\r\n${H}${field}\r\n\r\n`);
+    const answer = await connection.answer();
+    isRefusalOf(answer, { status: 404, path: '/nothing' });
+    assert.strictEqual(answer.headers.connection, 'close');
+    await connection.ended();
+    connection.end();
+  }
+});
+
+test('HEAD of what is refused: the head alone, and then the next answer', async () => {
+  const connection = server.connect();
+  for (let i = 0; i < 3; i++) {
+    await connection.send(`GET /nothing HTTP/1.1\r\n${H}\r\nHEAD /nothing HTTP/1.1\r\n${H}\r\nGET /hello HTTP/1.1\r\n${H}\r\n`);
+    const whole = await connection.answer(), head = await connection.answer('HEAD');
+    isRefusalOf(whole, { status: 404, path: '/nothing' });
+    assert.strictEqual(head.status, 404);
+    assert.strictEqual(head.headers['content-length'], whole.headers['content-length']);
+    assert.strictEqual((await connection.answer()).body, '{"hello":"world"}');
+  }
+  connection.end();
+});
+
 test('a client that closes its half after the request gets its answer', async () => {
   for (const target of ['/slow/50', '/hello', '/cached/half', '/big/300000']) {
     const connection = server.connect();
