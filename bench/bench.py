@@ -19,7 +19,7 @@ from stand import HOME, Row, Stand, build, say, services
 SUBJECTS = [  # file, seconds that it may take on a quiet machine by default
     ('orders', 160),
     ('curve', 110),
-    ('pressure', 75),
+    ('pressure', 79),
     ('confirm', 80),
     ('cache', 80),
     ('limits', 45),
