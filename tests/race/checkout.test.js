@@ -163,9 +163,9 @@ test('INV-2 the place that comes first is taken first, also once there is a bett
 
 test('CHK-5 a price that begins by itself holds on every server', async () => {
   const { variants: [variant] } = await goods(env, { onHand: 100000 });
-  await env.query("INSERT INTO price (id, variant_id, currency, amount_minor, valid_from) VALUES ($1, $2, 'HKD', 777, now() + interval '2 seconds')", [uuid7(), variant.id]);
+  await env.query("INSERT INTO price (id, variant_id, currency, amount_minor, valid_from) VALUES ($1, $2, 'HKD', 777, now() + interval '4 seconds')", [uuid7(), variant.id]);
   const buyers = await knownTo([variant]);
-  await new Promise((resolve) => { setTimeout(resolve, 2100); });
+  await new Promise((resolve) => { setTimeout(resolve, 4100); });
   await refusedByAll(buyers, variant, 'price_changed: 777');
   for (const buyer of buyers) await buyer.call('order_place', { body: orderOf([[{ ...variant, priceMinor: 777 }, 1]]), expect: 201 });
 });
