@@ -2,7 +2,8 @@
  * under fresh Idempotency-Keys. One thread, loopback only, bounded in count and time. Prints one line of
  * JSON.
  *
- * Closed, the default: a shopper posts the next order as soon as the last one is answered.
+ * Closed, the default: a shopper posts the next order as soon as the last one is answered. With --customers,
+ * more than connections, each order is the next customer's, so that nobody orders again at once.
  *
  * Open, with --rate: orders arrive at random moments, so many a second on average, whatever the server does,
  * and a latency counts from the moment at which the order should have been sent. What finds no shopper free
@@ -34,19 +35,20 @@
 #define INTRODUCED_US 30000000 /* at most */
 
 struct shopper {
-    struct str head; /* of its requests, up to the key */
-    int64_t due_us;  /* when the order in flight should have been sent */
-    bool reads;      /* it is no order */
+    int64_t due_us; /* when the order in flight should have been sent */
+    bool reads;     /* it is no order */
 };
 
 static struct {
-    int64_t shoppers, seconds, lines, skus, points, rate, reads, deadline_ms, server;
+    int64_t shoppers, customers, seconds, lines, skus, points, rate, reads, deadline_ms, server;
 } options = {.shoppers = 256, .seconds = 5, .lines = LINES_MAX, .skus = 10000, .deadline_ms = 1000};
 
 static struct bench_variants_rows variants;
 static struct client *clients;
 static struct course course = {.sending = true};
 static struct shopper *shoppers;
+static struct str *heads; /* of each customer's requests, up to the key */
+static size_t head_count, next_head;
 static struct histogram latencies;
 static uint64_t random_state;
 static int64_t placed, good, offered, given_up, reads, acknowledged, worst_us, statuses[STATUSES];
@@ -119,7 +121,8 @@ static void send_order(size_t number, int64_t due_us)
     char body[BODY_MAX];
     size_t body_len = (size_t)(put_body(body) - body);
     CHECK(body_len <= sizeof body);
-    char *at = put(client->request, shoppers[number].head);
+    size_t head = head_count > (size_t)options.shoppers ? next_head++ % head_count : number;
+    char *at = put(client->request, heads[head]);
     at = put_number(put(put_random(put_random(at)), STR("\r\nContent-Length: ")), body_len);
     at = put(put(at, STR("\r\n\r\n")), (struct str){body, body_len});
     shoppers[number].due_us = due_us;
@@ -231,6 +234,7 @@ static void turn(int64_t now_us, int64_t until_us)
 static struct program begin(int argc, char **argv)
 {
     static const struct argument table[] = {{"shoppers", &options.shoppers, 1, CLIENTS_MAX, NULL},
+                                            {"customers", &options.customers, 0, CLIENTS_MAX, NULL},
                                             {"seconds", &options.seconds, 1, 600, NULL},
                                             {"lines", &options.lines, 1, LINES_MAX, NULL},
                                             {"skus", &options.skus, 1, SKUS_MAX, NULL},
@@ -271,22 +275,24 @@ static int64_t count_orders(const struct program *program)
 static void prepare(const struct program *program)
 {
     struct bench_customers_rows customers;
+    head_count = (size_t)(options.customers > options.shoppers ? options.customers : options.shoppers);
     if (bench_variants(program->db, program->arena, (struct bench_variants_args){options.skus}, &variants) ||
-        bench_customers(program->db, program->arena, (struct bench_customers_args){options.shoppers},
+        bench_customers(program->db, program->arena, (struct bench_customers_args){(int64_t)head_count},
                         &customers) ||
         variants.count == 0 || customers.count == 0)
         program_give_up(program, "fill the database with bench/seed.sql first");
     shoppers = calloc((size_t)options.shoppers, sizeof *shoppers);
     late_ring = calloc(RATE_MAX, sizeof *late_ring);
-    CHECK(shoppers && late_ring);
-    for (int64_t i = 0; i < options.shoppers; i++) {
-        struct str token = program_token(program, customers.items[(size_t)i % customers.count].user_id);
-        shoppers[i].head =
+    heads = calloc(head_count, sizeof *heads);
+    CHECK(shoppers && late_ring && heads);
+    for (size_t i = 0; i < head_count; i++) {
+        struct str token = program_token(program, customers.items[i % customers.count].user_id);
+        heads[i] =
             arena_printf(program->arena,
                          "POST /v1/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %.*s\r\n"
                          "Content-Type: application/json\r\nIdempotency-Key: ",
                          STR_ARG(token));
-        CHECK(shoppers[i].head.len + BODY_MAX + 128 <= CLIENT_REQUEST_MAX);
+        CHECK(heads[i].len + BODY_MAX + 128 <= CLIENT_REQUEST_MAX);
     }
     randombytes_buf(&random_state, sizeof random_state);
     random_state |= 1;
@@ -319,6 +325,7 @@ int main(int argc, char **argv)
     course_run(&program, &course);
     report(count_orders(&program) - already);
     clients_free(clients);
+    free(heads);
     free(shoppers);
     free(late_ring);
     program_end(&program);

@@ -9,13 +9,22 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* Numbers that no C type holds are only spans to the shop's own reader; the library refuses them. */
+static json_t *load(struct str text, size_t flags)
+{
+    json_error_t error;
+    json_t *json = json_loadb(text.ptr, text.len, flags, &error);
+    CHECK(json || json_error_code(&error) == json_error_numeric_overflow);
+    return json;
+}
+
 static void look_at_intent(const struct gateway_intent *intent)
 {
     CHECK(intent->id.len > 0 && intent->amount.minor >= 0 && intent->amount.minor <= MONEY_MINOR_MAX);
     CHECK(intent->response.len > 0);
     /* The client's secret is not kept. */
-    json_t *kept = json_loadb(intent->response.ptr, intent->response.len, 0, NULL);
-    CHECK(kept && !json_object_get(kept, "client_secret"));
+    json_t *kept = load(intent->response, 0);
+    CHECK(!json_object_get(kept, "client_secret"));
     json_decref(kept);
 }
 
@@ -25,11 +34,7 @@ static void look_at_json(struct arena *arena, struct str text)
     const struct json_view *root = json_view_read(arena, text);
     if (!root)
         return;
-    json_error_t error;
-    json_t *json = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-    enum json_error_code code = json ? json_error_unknown : json_error_code(&error);
-    /* Numbers that no C type holds are only spans here. */
-    CHECK(json || code == json_error_numeric_overflow);
+    json_t *json = load(text, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY);
     for (const struct json_view *member = root->first; json && member; member = member->next) {
         CHECK(!json_is_object(json) ||
               json_object_getn(json, member->name.ptr ? member->name.ptr : "", member->name.len));
