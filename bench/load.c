@@ -68,22 +68,6 @@ static uint64_t next_random(void)
     return random_state = x;
 }
 
-static char *put(char *at, struct str text)
-{
-    memcpy(at, text.ptr, text.len);
-    return at + text.len;
-}
-
-static char *put_number(char *at, uint64_t value)
-{
-    char digits[24];
-    size_t from = sizeof digits;
-    do
-        digits[--from] = (char)('0' + value % 10);
-    while (value /= 10);
-    return put(at, (struct str){digits + from, sizeof digits - from});
-}
-
 static char *put_random(char *at)
 {
     uint64_t value = next_random();
@@ -96,23 +80,23 @@ static char *put_body(char *at)
 {
     size_t count = options.skus < LINES_MAX ? 1 : 1 + next_random() % (uint64_t)options.lines;
     size_t first = next_random() % variants.count;
-    at = put(at, STR("{\"currency\":\"HKD\",\"lines\":["));
+    at = str_put(at, STR("{\"currency\":\"HKD\",\"lines\":["));
     for (size_t i = 0; i < count; i++) {
         /* apart from each other, so that no variant stands twice */
         const struct bench_variants_row *variant =
             &variants.items[(first + i * (variants.count / LINES_MAX)) % variants.count];
         char id[ID_TEXT_MAX];
         variant_id_text(variant->variant_id, id);
-        at = put(at, i ? STR(",{\"variant_id\":\"") : STR("{\"variant_id\":\""));
-        at = put(at, str_from(id));
-        at = put(at, STR("\",\"quantity\":1,\"unit_price_minor\":"));
-        at = put(put_number(at, (uint64_t)variant->amount_minor), STR("}"));
+        at = str_put(at, i ? STR(",{\"variant_id\":\"") : STR("{\"variant_id\":\""));
+        at = str_put(at, str_from(id));
+        at = str_put(at, STR("\",\"quantity\":1,\"unit_price_minor\":"));
+        at = str_put(str_put_number(at, variant->amount_minor), STR("}"));
     }
-    at = put(at, STR("],\"points\":"));
-    at = put_number(at, (uint64_t)options.points);
-    return put(at, STR(",\"address\":{\"name\":\"Chan Tai Man\",\"line1\":\"Flat 12A, 8 Queen's Road "
-                       "Central\",\"city\":\"Hong Kong\",\"country\":\"HK\","
-                       "\"phone\":\"+852 2123 4567\"}}"));
+    at = str_put(at, STR("],\"points\":"));
+    at = str_put_number(at, (uint64_t)options.points);
+    return str_put(at, STR(",\"address\":{\"name\":\"Chan Tai Man\",\"line1\":\"Flat 12A, 8 Queen's Road "
+                           "Central\",\"city\":\"Hong Kong\",\"country\":\"HK\","
+                           "\"phone\":\"+852 2123 4567\"}}"));
 }
 
 static void send_order(size_t number, int64_t due_us)
@@ -122,9 +106,9 @@ static void send_order(size_t number, int64_t due_us)
     size_t body_len = (size_t)(put_body(body) - body);
     CHECK(body_len <= sizeof body);
     size_t head = head_count > (size_t)options.shoppers ? next_head++ % head_count : number;
-    char *at = put(client->request, heads[head]);
-    at = put_number(put(put_random(put_random(at)), STR("\r\nContent-Length: ")), body_len);
-    at = put(put(at, STR("\r\n\r\n")), (struct str){body, body_len});
+    char *at = str_put(client->request, heads[head]);
+    at = str_put_number(str_put(put_random(put_random(at)), STR("\r\nContent-Length: ")), body_len);
+    at = str_put(str_put(at, STR("\r\n\r\n")), (struct str){body, body_len});
     shoppers[number].due_us = due_us;
     shoppers[number].reads = false;
     client_send(client, (size_t)(at - client->request));
@@ -134,7 +118,7 @@ static void send_read(size_t number)
 {
     static const struct str question = STR("GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
     shoppers[number].reads = true;
-    put(clients[number].request, question);
+    str_put(clients[number].request, question);
     client_send(&clients[number], question.len);
 }
 

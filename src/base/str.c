@@ -130,3 +130,22 @@ uint64_t str_hash(struct str s)
         hash = (hash ^ (unsigned char)s.ptr[i]) * 1099511628211u;
     return hash;
 }
+
+char *str_put(char *at, struct str s)
+{
+    if (s.len)
+        memcpy(at, s.ptr, s.len);
+    return at + s.len;
+}
+
+char *str_put_number(char *at, int64_t value)
+{
+    char digits[24];
+    size_t from = sizeof digits;
+    uint64_t left = value < 0 ? 0 : (uint64_t)value;
+    do {
+        digits[--from] = (char)('0' + left % 10);
+        left /= 10;
+    } while (left);
+    return str_put(at, (struct str){digits + from, sizeof digits - from});
+}

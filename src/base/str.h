@@ -48,6 +48,10 @@ bool str_to_int64(struct str s, int64_t *value);
 bool str_is_utf8(struct str s);
 /* Code points of valid UTF-8. */
 size_t str_code_points(struct str s);
+/* Text, or decimal digits, put at `at`, where there has to be room (20 bytes for a number; one below 0 is put
+ * as 0). Return what is behind it. */
+char *str_put(char *at, struct str s);
+char *str_put_number(char *at, int64_t value);
 /* FNV-1a, for tables whose keys a stranger cannot choose; others take xxHash. */
 uint64_t str_hash(struct str s);
 

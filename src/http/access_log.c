@@ -6,36 +6,18 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-static char *put(char *at, struct str text)
-{
-    memcpy(at, text.ptr, text.len);
-    return at + text.len;
-}
-
-static char *put_number(char *at, int64_t value)
-{
-    char digits[24];
-    size_t from = sizeof digits;
-    uint64_t left = value < 0 ? 0 : (uint64_t)value;
-    do {
-        digits[--from] = (char)('0' + left % 10);
-        left /= 10;
-    } while (left);
-    return put(at, (struct str){digits + from, sizeof digits - from});
-}
-
 static char *put_time(char *at, struct event_loop *loop)
 {
     int64_t now = clock_wall_us();
     if (now / 1000000 != loop->date_second)
         loop_date_refresh(loop);
     int64_t fraction = now % 1000000;
-    at = put(at, STR("{\"time\":\""));
-    at = put(at, (struct str){loop->log_time, 19});
+    at = str_put(at, STR("{\"time\":\""));
+    at = str_put(at, (struct str){loop->log_time, 19});
     *at++ = '.';
     for (int64_t scale = 100000; scale; scale /= 10)
         *at++ = (char)('0' + fraction / scale % 10);
-    return put(at, STR("Z\",\"level\":\"info\",\"message\":\"request\",\"method\":\""));
+    return str_put(at, STR("Z\",\"level\":\"info\",\"message\":\"request\",\"method\":\""));
 }
 
 /* Of a request that fits no route: the path as sent, cut, without what JSON would have to escape. */
@@ -59,25 +41,25 @@ void access_log(struct http_exchange *x, int status, int64_t bytes, int64_t dura
         return;
     at = put_time(at, loop);
     at = put_plain(at, x->req.method, 16);
-    at = put(at, STR("\",\"path\":\""));
+    at = str_put(at, STR("\",\"path\":\""));
     if (x->req.route) {
         at = put_plain(at, str_from(x->req.route->path), 200);
-        at = put(at, STR("\",\"operation\":\""));
+        at = str_put(at, STR("\",\"operation\":\""));
         at = put_plain(at, str_from(x->req.route->operation_id), 80);
     } else {
         at = put_plain(at, x->req.path, 200);
     }
-    at = put(at, STR("\",\"status\":"));
-    at = put_number(at, status);
-    at = put(at, STR(",\"bytes\":"));
-    at = put_number(at, bytes);
-    at = put(at, STR(",\"duration_us\":"));
-    at = put_number(at, duration_us);
-    at = put(at, STR(",\"request_id\":\""));
-    at = put(at, x->req.request_id);
-    at = put(at, STR("\",\"traceparent\":\""));
-    at = put(at, x->req.traceparent);
-    at = put(at, STR("\"}\n"));
+    at = str_put(at, STR("\",\"status\":"));
+    at = str_put_number(at, status);
+    at = str_put(at, STR(",\"bytes\":"));
+    at = str_put_number(at, bytes);
+    at = str_put(at, STR(",\"duration_us\":"));
+    at = str_put_number(at, duration_us);
+    at = str_put(at, STR(",\"request_id\":\""));
+    at = str_put(at, x->req.request_id);
+    at = str_put(at, STR("\",\"traceparent\":\""));
+    at = str_put(at, x->req.traceparent);
+    at = str_put(at, STR("\"}\n"));
     loop->log.len += (size_t)(at - start);
     if (loop->log.len > LOG_BATCH_BYTES)
         access_log_flush(loop);

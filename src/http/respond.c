@@ -323,13 +323,6 @@ void refusal_encode(struct http_exchange *x, enum error_code code)
     x->out_body = (struct str){body, last->body_len};
 }
 
-static size_t put(char *to, size_t at, struct str text)
-{
-    if (text.len)
-        memcpy(to + at, text.ptr, text.len);
-    return at + text.len;
-}
-
 static size_t limit_fields(const struct http_exchange *x, char *to)
 {
     const struct limiter_verdict *limit = &x->limit;
@@ -345,13 +338,13 @@ static size_t limit_fields(const struct http_exchange *x, char *to)
 
 size_t response_tail(struct event_loop *loop, const struct http_exchange *x, bool close, char *to)
 {
-    size_t at = put(to, limit_fields(x, to), STR("Date: "));
-    at = put(to, at, (struct str){loop->date, 29});
-    at = put(to, at, STR("\r\nX-Request-Id: "));
-    at = put(to, at, x->req.request_id);
+    char *at = str_put(to + limit_fields(x, to), STR("Date: "));
+    at = str_put(at, (struct str){loop->date, 29});
+    at = str_put(at, STR("\r\nX-Request-Id: "));
+    at = str_put(at, x->req.request_id);
     if (close)
-        at = put(to, at, STR("\r\nConnection: close"));
+        at = str_put(at, STR("\r\nConnection: close"));
     else if (x->head.http_1_0)
-        at = put(to, at, STR("\r\nConnection: keep-alive"));
-    return put(to, at, STR("\r\n\r\n"));
+        at = str_put(at, STR("\r\nConnection: keep-alive"));
+    return (size_t)(str_put(at, STR("\r\n\r\n")) - to);
 }

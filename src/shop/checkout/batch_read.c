@@ -342,9 +342,11 @@ static enum error_code fetch_variants(struct batch *batch)
         struct currency currency;
         CHECK(currency_parse(row->currency, &currency));
         struct checkout_variant *variant = find_variant(batch, row->variant_id, currency);
-        size_t at = (size_t)(variant - batch->variants);
-        if (!variant || batch->variant_known[at])
+        if (!variant)
             continue; /* asked for in another currency only */
+        size_t at = (size_t)(variant - batch->variants);
+        if (batch->variant_known[at])
+            continue;
         batch->variant_found[at] = true;
         batch->goods[at].good_until_us =
             row->good_for_us.present ? batch->began_us + row->good_for_us.value : INT64_MAX;

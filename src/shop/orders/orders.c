@@ -60,6 +60,11 @@ static struct order order_of(const struct order_lock_batch_row *row)
     return order;
 }
 
+int order_id_compare(const void *a, const void *b)
+{
+    return uuid_compare(((const struct order_id *)a)->uuid, ((const struct order_id *)b)->uuid);
+}
+
 enum error_code order_lock_queue(struct pg *db, const struct order_id *ids, size_t count)
 {
     return order_lock_batch_queue(db, (struct order_lock_batch_args){{ids, count}});

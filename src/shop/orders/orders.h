@@ -67,8 +67,10 @@ struct str order_event_payload(struct arena *arena, const struct order *order, s
 
 /* In a transaction: reads and locks (FOR NO KEY UPDATE). ERR_NOT_FOUND. */
 enum error_code order_lock(struct pg *db, struct arena *arena, struct order_id id, struct order *order);
-/* The same for many, as one statement of a pipeline (pg/pg.h): locked in key order, and read by fetch in that
- * order. ids: sorted; those that do not exist are left out. */
+/* For qsort: the order in which orders are locked. */
+int order_id_compare(const void *a, const void *b);
+/* As order_lock for many, as one statement of a pipeline (pg/pg.h): locked in key order, and read by fetch in
+ * that order. ids: sorted; those that do not exist are left out. */
 enum error_code order_lock_queue(struct pg *db, const struct order_id *ids, size_t count);
 enum error_code order_lock_fetch(struct pg *db, struct arena *arena, struct order **orders, size_t *count);
 

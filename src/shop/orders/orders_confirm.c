@@ -100,11 +100,6 @@ static enum error_code queue_fulfilments(const struct order_confirming *c)
 
 /* ---- the pipelines ---- */
 
-static int compare_ids(const void *a, const void *b)
-{
-    return uuid_compare(((const struct order_id *)a)->uuid, ((const struct order_id *)b)->uuid);
-}
-
 enum error_code order_confirm_move_queue(struct order_confirming *c)
 {
     struct order_step_batch_args step =
@@ -187,7 +182,7 @@ struct order_confirming *order_confirm_begin(struct pg *db, struct arena *arena,
             .policy_version = orders[i]->policy_version,
         };
     }
-    qsort(c->ids, count, sizeof *c->ids, compare_ids);
+    qsort(c->ids, count, sizeof *c->ids, order_id_compare);
     return c;
 }
 

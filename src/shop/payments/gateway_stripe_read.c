@@ -84,27 +84,21 @@ static bool amount_of(struct arena *arena, const struct json_view *object, struc
            currency_parse((struct str){upper, sizeof upper}, &amount->currency);
 }
 
-static size_t put(char *out, size_t len, struct str text)
-{
-    memcpy(out + len, text.ptr, text.len);
-    return len + text.len;
-}
-
 /* Kept with the payment, as it came: without the client's secret, which would let its holder confirm the
  * intent, and without members that are null, as half of them are, which says no more than their absence. */
 static struct str response_of(struct arena *arena, const struct json_view *object)
 {
     char *out = arena_bytes(arena, object->text.len + 2);
-    size_t len = put(out, 0, STR("{"));
+    char *at = str_put(out, STR("{"));
     const char *from = NULL; /* of a run of members that are kept: it is copied as it stands */
     const char *end = NULL;
     for (const struct json_view *member = object->first;; member = member->next) {
         bool kept =
             member && member->kind != JSON_VIEW_NULL && !str_equal(member->name, STR("client_secret"));
         if (!kept && from) {
-            if (len > 1)
-                len = put(out, len, STR(","));
-            len = put(out, len, (struct str){from, (size_t)(end - from)});
+            if (at > out + 1)
+                at = str_put(at, STR(","));
+            at = str_put(at, (struct str){from, (size_t)(end - from)});
             from = NULL;
         }
         if (!member)
@@ -113,7 +107,7 @@ static struct str response_of(struct arena *arena, const struct json_view *objec
             from = member->start;
         end = member->text.ptr + member->text.len;
     }
-    return (struct str){out, put(out, len, STR("}"))};
+    return (struct str){out, (size_t)(str_put(at, STR("}")) - out)};
 }
 
 static bool intent_state_of(struct str status, bool has_error, enum gateway_intent_state *state)

@@ -170,11 +170,6 @@ static enum error_code lock_all(struct finalising *f, const struct order_id *ids
     return ERR_OK;
 }
 
-static int compare_ids(const void *a, const void *b)
-{
-    return uuid_compare(((const struct order_id *)a)->uuid, ((const struct order_id *)b)->uuid);
-}
-
 /* The orders that the gateway's metadata name: without them no intent fits. */
 static enum error_code lock_and_read(struct finalising *f, const struct payment_news *news, size_t count)
 {
@@ -183,9 +178,9 @@ static enum error_code lock_and_read(struct finalising *f, const struct payment_
     for (size_t i = 0; i < count; i++)
         if (!uuid_is_zero(news[i].intent->order_id.uuid))
             ids[named++] = news[i].intent->order_id;
-    qsort(ids, named, sizeof *ids, compare_ids);
+    qsort(ids, named, sizeof *ids, order_id_compare);
     for (size_t i = 0; i < named; i++)
-        if (distinct == 0 || compare_ids(&ids[i], &ids[distinct - 1]) != 0)
+        if (distinct == 0 || order_id_compare(&ids[i], &ids[distinct - 1]) != 0)
             ids[distinct++] = ids[i];
     return distinct ? lock_all(f, ids, distinct) : ERR_OK;
 }
