@@ -204,7 +204,7 @@ void request_changed(struct request *req, struct str kind, struct uuid id)
 {
     struct cache *cache = exchange_of(req)->server->cache;
     if (cache)
-        cache_invalidate_here(cache, kind, id);
+        cache_invalidate_here(cache, kind, id, clock_monotonic_us());
 }
 
 /* The kinds that the contract names and the handler did not tie to a thing depend on all things of the kind.
@@ -383,7 +383,7 @@ bool answers_shared(struct http_exchange *x)
     size_t tag_count;
     int status;
     if (!entry_decode(text, &status, pieces, tags, &tag_count) ||
-        cache_is_ahead(x->server->cache, tags, tag_count)) {
+        cache_is_ahead(x->server->cache, tags, tag_count, clock_monotonic_us())) {
         freeReplyObject(reply);
         return false;
     }

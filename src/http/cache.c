@@ -9,7 +9,8 @@
  * Even numbers are of changes that the second level knows too, for who tells of them stamps that first. What
  * was changed by this process a moment ago gets the odd number before: values of here begun earlier are
  * stale, and what the second level still holds is known to be older (cache_is_ahead) until the change is
- * told.
+ * told. What is told first may be an earlier change of the same thing, so that is not believed for the first
+ * AHEAD_S seconds.
  *
  * Eviction is second chance: a hit only sets a mark, and what is evicted is the oldest entry without one. */
 #include "http/cache.h"
@@ -27,6 +28,7 @@
 #define SLOTS_PER_KIND (THINGS + 2)
 #define KINDS_MAX 16 /* the last table is shared by all kinds beyond */
 #define KIND_NAME_MAX 80
+#define AHEAD_S 5    /* longer than a change usually takes to be told */
 #define SLOTS_MAX 20 /* of one entry: two per tag */
 
 struct entry {
@@ -64,6 +66,7 @@ struct kind {
     struct str name;
     char text[KIND_NAME_MAX];
     _Atomic uint64_t stamps[SLOTS_PER_KIND];
+    _Atomic uint32_t ahead_until_s[SLOTS_PER_KIND]; /* of slots that this process changed */
 };
 
 struct cache {
@@ -197,30 +200,40 @@ static uint32_t slot_thing(struct uuid id)
     return (uint32_t)(XXH3_64bits(id.bytes, sizeof id.bytes) % THINGS);
 }
 
-static void invalidate(struct cache *cache, struct str kind, struct uuid id, bool here)
+/* here_s: when this process changed it; 0: somebody told of a change. */
+static void invalidate(struct cache *cache, struct str kind, struct uuid id, uint32_t here_s)
 {
     pthread_mutex_lock(&cache->invalidate_lock);
-    uint64_t stamp = atomic_fetch_add_explicit(&cache->sequence, 2, memory_order_acq_rel) + 2 - here;
+    uint64_t stamp = atomic_fetch_add_explicit(&cache->sequence, 2, memory_order_acq_rel) + (here_s ? 1 : 2);
     if (kind.len == 0) {
         atomic_store_explicit(&cache->floor, stamp, memory_order_release);
     } else {
-        _Atomic uint64_t *stamps = cache->kinds[kind_add(cache, kind)]->stamps;
-        uint32_t slot = uuid_is_zero(id) ? SLOT_ALL : slot_thing(id);
-        atomic_store_explicit(&stamps[SLOT_ANY], stamp, memory_order_release);
-        atomic_store_explicit(&stamps[slot], stamp, memory_order_release);
+        struct kind *changed = cache->kinds[kind_add(cache, kind)];
+        uint32_t slots[] = {SLOT_ANY, uuid_is_zero(id) ? SLOT_ALL : slot_thing(id)};
+        for (size_t i = 0; i < 2; i++) {
+            if (here_s)
+                atomic_store_explicit(&changed->ahead_until_s[slots[i]], here_s + AHEAD_S,
+                                      memory_order_release);
+            atomic_store_explicit(&changed->stamps[slots[i]], stamp, memory_order_release);
+        }
     }
     pthread_mutex_unlock(&cache->invalidate_lock);
 }
 
 void cache_invalidate(struct cache *cache, struct str kind, struct uuid id)
 {
-    invalidate(cache, kind, id, false);
+    invalidate(cache, kind, id, 0);
 }
 
-void cache_invalidate_here(struct cache *cache, struct str kind, struct uuid id)
+static uint32_t seconds_of(int64_t now_us)
+{
+    return (uint32_t)(now_us / 1000000) + 1;
+}
+
+void cache_invalidate_here(struct cache *cache, struct str kind, struct uuid id, int64_t now_us)
 {
     CHECK(kind.len > 0);
-    invalidate(cache, kind, id, true);
+    invalidate(cache, kind, id, seconds_of(now_us));
 }
 
 static bool stamps_fit(const struct cache *cache, uint64_t stamp, const uint32_t *slots, size_t count)
@@ -253,15 +266,17 @@ static size_t slots_of(struct cache *cache, const struct cache_tag *tags, size_t
     return count;
 }
 
-bool cache_is_ahead(struct cache *cache, const struct cache_tag *tags, size_t tag_count)
+bool cache_is_ahead(struct cache *cache, const struct cache_tag *tags, size_t tag_count, int64_t now_us)
 {
     uint32_t slots[SLOTS_MAX];
     size_t count = slots_of(cache, tags, tag_count, slots);
     uint64_t floor = atomic_load_explicit(&cache->floor, memory_order_acquire);
     for (size_t i = 0; i < count; i++) {
         const struct kind *kind = cache->kinds[slots[i] / SLOTS_PER_KIND];
-        uint64_t stamp = atomic_load_explicit(&kind->stamps[slots[i] % SLOTS_PER_KIND], memory_order_acquire);
-        if (stamp % 2 == 1 && stamp > floor)
+        uint32_t slot = slots[i] % SLOTS_PER_KIND;
+        uint64_t stamp = atomic_load_explicit(&kind->stamps[slot], memory_order_acquire);
+        if ((stamp % 2 == 1 && stamp > floor) ||
+            atomic_load_explicit(&kind->ahead_until_s[slot], memory_order_acquire) > seconds_of(now_us))
             return true;
     }
     return false;

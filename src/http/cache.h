@@ -67,9 +67,10 @@ void cache_fill_fail(struct cache_fill *fill);
  * empty kind: everything. */
 void cache_invalidate(struct cache *cache, struct str kind, struct uuid id);
 /* The same for what was changed by this process and is not told yet. */
-void cache_invalidate_here(struct cache *cache, struct str kind, struct uuid id);
-/* Has one of the tags been invalidated here, and not by who tells everybody? Then what others hold is old. */
-bool cache_is_ahead(struct cache *cache, const struct cache_tag *tags, size_t tag_count);
+void cache_invalidate_here(struct cache *cache, struct str kind, struct uuid id, int64_t now_us);
+/* Has one of the tags been invalidated here, in the last seconds or without having been told since? Then what
+ * others hold may be old. */
+bool cache_is_ahead(struct cache *cache, const struct cache_tag *tags, size_t tag_count, int64_t now_us);
 
 struct cache_counts {
     int64_t entries, bytes, evictions;

@@ -109,22 +109,24 @@ static void test_what_was_changed_here_is_ahead(void **state)
     put(cache, "mine", "old", mine);
     put(cache, "hers", "x", hers);
     cache_find(cache, STR("begun before"), 0, NULL, &value, &before);
-    assert_false(cache_is_ahead(cache, &mine, 1));
-    cache_invalidate_here(cache, mine.kind, mine.id);
-    assert_true(cache_is_ahead(cache, &mine, 1));
-    assert_false(cache_is_ahead(cache, &hers, 1));
+    assert_false(cache_is_ahead(cache, &mine, 1, 0));
+    cache_invalidate_here(cache, mine.kind, mine.id, 0);
+    assert_true(cache_is_ahead(cache, &mine, 1, 60 * SECOND)); /* a relay that hangs */
+    assert_false(cache_is_ahead(cache, &hers, 1, 0));
     assert_false(has(cache, "mine", "old", 0));
     assert_true(has(cache, "hers", "x", 0));
     cache_fill_done(before, value_of("old"), &mine, 1, 0, 60 * SECOND);
     assert_false(has(cache, "begun before", "old", 0));
     put(cache, "mine", "new", mine);
     assert_true(has(cache, "mine", "new", 0));
-    cache_invalidate(cache, mine.kind, mine.id);
-    assert_false(cache_is_ahead(cache, &mine, 1));
+    cache_invalidate(cache, mine.kind, mine.id); /* perhaps of an earlier change */
+    assert_true(cache_is_ahead(cache, &mine, 1, 1 * SECOND));
+    assert_false(cache_is_ahead(cache, &mine, 1, 6 * SECOND));
     assert_false(has(cache, "mine", "new", 0));
-    cache_invalidate_here(cache, mine.kind, mine.id);
+    cache_invalidate_here(cache, mine.kind, mine.id, 60 * SECOND);
     cache_invalidate(cache, STR(""), (struct uuid){{0}});
-    assert_false(cache_is_ahead(cache, &mine, 1));
+    assert_true(cache_is_ahead(cache, &mine, 1, 61 * SECOND));
+    assert_false(cache_is_ahead(cache, &mine, 1, 66 * SECOND));
     cache_free(cache);
 }
 
