@@ -93,7 +93,7 @@ static char *put_body(char *at)
         at = str_put(str_put_number(at, variant->amount_minor), STR("}"));
     }
     at = str_put(at, STR("],\"points\":"));
-    at = str_put_number(at, (uint64_t)options.points);
+    at = str_put_number(at, options.points);
     return str_put(at, STR(",\"address\":{\"name\":\"Chan Tai Man\",\"line1\":\"Flat 12A, 8 Queen's Road "
                            "Central\",\"city\":\"Hong Kong\",\"country\":\"HK\","
                            "\"phone\":\"+852 2123 4567\"}}"));
@@ -107,7 +107,7 @@ static void send_order(size_t number, int64_t due_us)
     CHECK(body_len <= sizeof body);
     size_t head = head_count > (size_t)options.shoppers ? next_head++ % head_count : number;
     char *at = str_put(client->request, heads[head]);
-    at = str_put_number(str_put(put_random(put_random(at)), STR("\r\nContent-Length: ")), body_len);
+    at = str_put_number(str_put(put_random(put_random(at)), STR("\r\nContent-Length: ")), (int64_t)body_len);
     at = str_put(str_put(at, STR("\r\n\r\n")), (struct str){body, body_len});
     shoppers[number].due_us = due_us;
     shoppers[number].reads = false;
