@@ -47,7 +47,7 @@ test('CCH-3 a Redis that may forget anything, or has little room, is told of whe
     const lines = () => fs.readFileSync(log, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line));
     await poll(() => lines().some(({ message }) => message === 'started'), { what: 'the worker to start' });
     await other.role('worker').stop();
-    return lines().filter(({ level, message }) => level === 'warn' && message.startsWith('redis'))
+    return lines().filter(({ level, message }) => level === 'warn' && /^redis (may|has)/.test(message)) // on a busy machine it may seem away, too
       .map(({ message, policy: of, maxmemory_bytes: bytes }) => ({ message, of, bytes }));
   };
   assert.deepStrictEqual(await warnings('volatile-lru', '256mb'), []);
