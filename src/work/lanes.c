@@ -25,10 +25,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Plans are made anew after 1, 2, 4 … items, and then after each so many: one that was made while a table was
- * small, or its statistics old, must not stay. Counted in items, not in batches, since that is what tables
- * grow by: with many small batches planning would take a part of the time and hold up those who wait. */
+/* Plans are made anew when a lane has run PLAN_GROWTH times as many items as the last time, and at last after
+ * each ITEMS_PER_PLAN: one that was made while a table was small, or its statistics old, must not stay.
+ * Counted in items, not in batches, since that is what tables grow by. To plan all statements of a batch
+ * holds up those who wait for 20 ms and more, so it has to be rare. */
 #define ITEMS_PER_PLAN 262144
+#define PLAN_GROWTH 8
 #define SECOND_LANE_LEAST 32 /* items */
 #define SET_SLOTS                                                                                            \
     16384 /* a power of two, above twice batch_max * touches in practice; full: the rest is left waiting */
@@ -257,7 +259,8 @@ static void drop_old_plans(struct lane *lane)
 {
     if (lane->items < lane->plans_until)
         return;
-    lane->plans_until = lane->items + (lane->items < ITEMS_PER_PLAN ? lane->items : ITEMS_PER_PLAN);
+    lane->plans_until =
+        lane->items * PLAN_GROWTH < ITEMS_PER_PLAN ? lane->items * PLAN_GROWTH : lane->items + ITEMS_PER_PLAN;
     pg_execute(lane->db, "DISCARD PLANS"); /* a lost connection shows again in the batch */
 }
 
