@@ -66,6 +66,21 @@ test('CHK-3 the same Idempotency-Key 50 times at once makes one order', async ()
   await env.verify();
 });
 
+test('CHK-3 the same orders of many customers, sent to two servers in opposite order, are made once each', async () => {
+  const { variants } = await goods(env, { variants: 12, onHand: 100000 });
+  const buyers = await Promise.all(Array.from({ length: 24 }, (_, i) => customer(env, i % 2 ? { points: 100000 } : {})));
+  for (let round = 0; round < 8; round += 1) {
+    const orders = buyers.map((buyer, i) => ({ buyer, key: `round-${round}`, body: orderOf([[variants[(i + round) % 12], 1]], { points: i % 4 === 3 ? 500 : 0 }) }));
+    const send = (server, list) => list.map(({ buyer, key, body }) => server.as(buyer.token).call('order_place', { body, key }).then((answer) => ({ key, buyer, answer })));
+    const answers = await Promise.all([...send(servers()[0], orders), ...send(servers()[1], [...orders].reverse())]);
+    assert.deepStrictEqual(new Set(answers.map(({ answer }) => answer.status)), new Set([201]));
+    for (const buyer of buyers) assert.strictEqual(new Set(answers.filter((each) => each.buyer === buyer).map(({ answer }) => answer.body.id)).size, 1);
+  }
+  const [{ count }] = await env.query('SELECT count(*)::int FROM orders WHERE customer_id = ANY($1)', [buyers.map(({ uuid }) => uuid)]);
+  assert.strictEqual(count, 24 * 8);
+  await env.verify();
+});
+
 test('CRT-1 CHK-1 a cart is spent once, however many orders try', async () => {
   const { variants: [variant] } = await goods(env, { onHand: 1000 });
   const buyer = await customer(env);

@@ -29,6 +29,7 @@ struct batch {
     /* what is looked up, each sorted by its key and without doubles */
     struct checkout_account *accounts;
     size_t account_count;
+    size_t spender_count; /* orders whose accounts are locked and read */
     struct checkout_cart *carts;
     size_t cart_count;
     struct checkout_variant *variants; /* by variant and currency */
@@ -47,6 +48,8 @@ struct batch {
 /* Begins the transaction, locks and reads what the orders touch, in one round trip, and gives each order
  * what it met, unless it comes back with `outdated`. Errors as checkout_batch_run(). */
 enum error_code checkout_batch_read(struct batch *batch);
+/* By customer and key, then in order of arrival. */
+int batch_compare_keys(const void *order, const void *other);
 /* As it is sent to the shopper. */
 struct str batch_answer(const struct checkout_order *order, struct arena *arena);
 /* What is stored of it. */

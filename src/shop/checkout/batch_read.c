@@ -241,12 +241,23 @@ static enum error_code queue_stock_and_goods(struct batch *batch)
         (struct checkout_variant_batch_args){{unknown, batch->unknown_count}, {currencies, currency_count}});
 }
 
+/* Of orders that spend miles; with everything else locked, of all, since a refusal tells of the balance. The
+ * others' accounts would only be held from confirmations, which move them. */
+static enum error_code queue_accounts(struct batch *batch)
+{
+    struct user_id *users = ARENA_ARRAY(batch->arena, struct user_id, batch->count);
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->form == BATCH_LOCKED || batch->orders[i]->points > 0)
+            users[batch->spender_count++] = batch->orders[i]->customer_id;
+    if (batch->spender_count == 0)
+        return ERR_OK;
+    return loyalty_account_lock_batch_queue(
+        batch->db, (struct loyalty_account_lock_batch_args){{users, batch->spender_count}});
+}
+
 static enum error_code queue_reads(struct batch *batch)
 {
     struct arena *arena = batch->arena;
-    struct user_id *users = ARENA_ARRAY(arena, struct user_id, batch->account_count);
-    for (size_t i = 0; i < batch->account_count; i++)
-        users[i] = batch->accounts[i].user_id;
     struct user_id *owners = ARENA_ARRAY(arena, struct user_id, batch->count);
     struct str *keys = ARENA_ARRAY(arena, struct str, batch->count);
     for (size_t i = 0; i < batch->count; i++) {
@@ -260,17 +271,16 @@ static enum error_code queue_reads(struct batch *batch)
     struct pg *db = batch->db;
     enum error_code code = pg_command_queue(db, "BEGIN");
     if (!code)
-        code = loyalty_account_lock_batch_queue(
-            db, (struct loyalty_account_lock_batch_args){{users, batch->account_count}});
-    if (!code)
-        code = checkout_key_batch_queue(
-            db, (struct checkout_key_batch_args){{owners, batch->count}, {keys, batch->count}});
+        code = queue_accounts(batch);
     if (!code && batch->cart_count > 0)
         code = cart_lock_batch_queue(db, (struct cart_lock_batch_args){{carts, batch->cart_count}});
     if (!code)
         code = batch_sales_queue_reads(&batch->sales, db, arena);
     if (!code && batch->form == BATCH_LOCKED)
         code = queue_stock_and_goods(batch);
+    if (!code)
+        code = checkout_key_batch_queue(
+            db, (struct checkout_key_batch_args){{owners, batch->count}, {keys, batch->count}});
     if (!code)
         code = checkout_number_batch_queue(db, (struct checkout_number_batch_args){(int32_t)batch->count});
     return code;
@@ -279,6 +289,8 @@ static enum error_code queue_reads(struct batch *batch)
 static enum error_code fetch_accounts(struct batch *batch)
 {
     struct loyalty_account_lock_batch_rows rows;
+    if (batch->spender_count == 0)
+        return ERR_OK;
     enum error_code code = loyalty_account_lock_batch_fetch(batch->db, batch->arena, &rows);
     for (size_t i = 0; !code && i < rows.count; i++) {
         struct checkout_account *account = find_account(batch, rows.items[i].user_id);
@@ -446,8 +458,6 @@ static enum error_code lock_and_read(struct batch *batch)
     if (!code)
         code = fetch_accounts(batch);
     if (!code)
-        code = fetch_stored(batch);
-    if (!code)
         code = fetch_carts(batch);
     if (!code)
         code = batch_sales_fetch_reads(&batch->sales, batch->db, batch->arena);
@@ -455,6 +465,8 @@ static enum error_code lock_and_read(struct batch *batch)
         code = fetch_stock(batch);
     if (!code && batch->form == BATCH_LOCKED)
         code = fetch_variants(batch);
+    if (!code)
+        code = fetch_stored(batch);
     if (!code)
         code = fetch_numbers(batch, &policy_version);
     enum error_code end = pg_pipeline_end(batch->db);
@@ -469,7 +481,7 @@ static enum error_code lock_and_read(struct batch *batch)
 
 /* ── from rows to the decision ── */
 
-static int compare_by_key(const void *a, const void *b)
+int batch_compare_keys(const void *a, const void *b)
 {
     const struct checkout_order *x = *(struct checkout_order *const *)a,
                                 *y = *(struct checkout_order *const *)b;
@@ -509,7 +521,7 @@ static void resolve(struct batch *batch)
         return; /* no customer twice, so no key twice */
     struct checkout_order **sorted = ARENA_ARRAY(batch->arena, struct checkout_order *, batch->count);
     memcpy(sorted, batch->orders, batch->count * sizeof *sorted);
-    qsort(sorted, batch->count, sizeof *sorted, compare_by_key);
+    qsort(sorted, batch->count, sizeof *sorted, batch_compare_keys);
     for (size_t i = 1; i < batch->count; i++)
         sorted[i]->key_in_batch = user_id_equal(sorted[i]->customer_id, sorted[i - 1]->customer_id) &&
                                   str_equal(sorted[i]->key, sorted[i - 1]->key);

@@ -12,6 +12,8 @@
 #include "shop/inventory/inventory.h"
 #include "work/work.h"
 
+#include <stdlib.h>
+
 /* ── events ── */
 
 static struct event placed_event(const struct checkout_order *order, struct arena *arena)
@@ -311,19 +313,24 @@ static enum error_code queue_carts(struct batch *batch, const struct accepted *a
     return cart_spend_batch_queue(batch->db, (struct cart_spend_batch_args){{carts, n}});
 }
 
+/* Sorted, so that batches of two servers that were sent the same orders wait for each other without deadlock:
+ * the second meets the key, and its next try the answer. */
 static enum error_code queue_keys(struct batch *batch, const struct accepted *accepted)
 {
     struct arena *arena = batch->arena;
     size_t n = accepted->count;
+    COLUMN(struct checkout_order *, orders, n);
+    memcpy(orders, accepted->orders, n * sizeof(struct checkout_order *));
+    qsort(orders, n, sizeof(struct checkout_order *), batch_compare_keys);
     COLUMN(struct user_id, owners, n);
     COLUMN(struct str, keys, n);
     COLUMN(struct str, hashes, n);
     COLUMN(struct str, refs, n);
     for (size_t i = 0; i < n; i++) {
-        owners[i] = accepted->orders[i]->customer_id;
-        keys[i] = accepted->orders[i]->key;
-        hashes[i] = (struct str){accepted->orders[i]->body_hash.ptr, CHECKOUT_HASH_BYTES};
-        refs[i] = batch_answer_reference(accepted->orders[i], arena);
+        owners[i] = orders[i]->customer_id;
+        keys[i] = orders[i]->key;
+        hashes[i] = (struct str){orders[i]->body_hash.ptr, CHECKOUT_HASH_BYTES};
+        refs[i] = batch_answer_reference(orders[i], arena);
     }
     return checkout_key_insert_batch_queue(
         batch->db, (struct checkout_key_insert_batch_args){{owners, n}, {keys, n}, {hashes, n}, {refs, n}});

@@ -6,8 +6,9 @@
 -- returns: number int8, policy_version int4
 SELECT nextval('order_number') AS number, (SELECT max(version) FROM miles_policy) AS policy_version FROM generate_series(1, :count);
 
--- Stored answers of the batch's keys. Read after the accounts are locked, so that the snapshot has what an order of the
--- same customer has just committed. LATERAL and LIMIT leave no other plan than one look into the index per key: a join,
+-- Stored answers of the batch's keys. Read after all locks, so that the snapshot has the order that was waited for, should it
+-- have been this one by another server. Where there was nothing to wait for, the key that is written meets the other's, and the
+-- next try reads its answer here. LATERAL and LIMIT leave no other plan than one look into the index per key: a join,
 -- planned while the table was small, was kept when it had grown.
 -- name: checkout_key_batch(owner_ids user_id[], keys text[]) :many
 -- returns: owner_id user_id, key text, body_hash bytea, status int2, body bytea
