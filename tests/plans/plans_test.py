@@ -181,7 +181,8 @@ class Grown(unittest.TestCase):
         root = self.one('SELECT root_id FROM transfer ORDER BY root_id LIMIT 1 OFFSET 20000')
         self.check('loyalty_statement', {'user_id': customer, 'most': 20})
         self.check('transfer_posted', {'root_id': root}, pruned=('transfer',))
-        self.check('transfer_hold_close_batch', {'root_ids': '{' + root + '}', 'phase': 'posted'}, pruned=('transfer',))
+        self.check('transfer_hold_void', {'root_id': root}, pruned=('transfer',))
+        self.check('transfer_hold_list', {'root_ids': '{' + root + '}'}, pruned=('transfer',))
 
     def test_placing_an_order(self):
         variants = self.one("SELECT array_agg(id) FROM (SELECT id FROM variant ORDER BY md5(sku) LIMIT 300) v")

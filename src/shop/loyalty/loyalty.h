@@ -101,26 +101,26 @@ struct loyalty_settlement {
     struct uuid hold_id; /* zero: the order takes no points */
     int64_t earn_points; /* may be 0 */
     int32_t policy_version;
-    struct account_id account_id; /* set by the two below where points are earned */
+    /* set by what is read */
+    struct account_id account_id; /* where points are earned, or held */
+    int64_t held_points;          /* 0 also where they were captured before */
 };
-/* For many orders, by LOYALTY_SETTLE_STATEMENTS statements at most, in two pipelines of the caller's: in the
- * first the accounts that will earn are looked up, without a lock; outside of both, loyalty_accounts_ensure
- * makes those that are missing, mostly none; in the second, with the accounts locked in key order, the holds
- * are posted, and what the orders will have earned is recorded as pending transfers issued → customer, due
- * after the return window. Both once per order. All are given the same items. settle_fetch: ERR_CONFLICT: a
- * hold was released, which can only be where may_refuse. */
-#define LOYALTY_SETTLE_STATEMENTS 8
-enum error_code loyalty_accounts_queue(struct pg *db, struct arena *arena,
-                                       const struct loyalty_settlement *items, size_t count);
-enum error_code loyalty_accounts_fetch(struct pg *db, struct arena *arena, struct loyalty_settlement *items,
-                                       size_t count);
+/* For many orders that the caller has locked, which guards their holds, by LOYALTY_SETTLE_STATEMENTS
+ * statements at most, in two pipelines of the caller's: in the first holds and accounts are read, without a
+ * lock; outside of both, loyalty_accounts_ensure makes accounts that are missing, mostly none; in the second
+ * holds are posted, and what the orders will have earned is recorded as pending transfers issued → customer,
+ * due after the return window; last the accounts are moved, in key order. All once per order. All are given
+ * the same items. settle_read_fetch: ERR_CONFLICT: a hold was released. */
+#define LOYALTY_SETTLE_STATEMENTS 7
+enum error_code loyalty_settle_read_queue(struct pg *db, struct arena *arena,
+                                          const struct loyalty_settlement *items, size_t count);
+enum error_code loyalty_settle_read_fetch(struct pg *db, struct arena *arena,
+                                          struct loyalty_settlement *items, size_t count);
 enum error_code loyalty_accounts_ensure(struct pg *db, struct arena *arena, struct loyalty_settlement *items,
                                         size_t count);
 enum error_code loyalty_settle_queue(struct pg *db, struct arena *arena,
                                      const struct loyalty_settlement *items, size_t count);
-enum error_code loyalty_settle_fetch(struct pg *db, struct arena *arena,
-                                     const struct loyalty_settlement *items, size_t count);
-bool loyalty_settle_may_refuse(const struct loyalty_settlement *items, size_t count);
+enum error_code loyalty_settle_fetch(struct pg *db, const struct loyalty_settlement *items, size_t count);
 /* A refunded order: what it earned is voided, or reversed where it was posted already (as far as the balance
  * reaches; the rest is reported as `short_points`). Once per order. */
 enum error_code loyalty_earn_take_back(struct pg *db, struct arena *arena, struct order_id order_id,

@@ -110,28 +110,27 @@ INSERT INTO transfer (root_id, step, debit_account_id, credit_account_id, points
 SELECT b.root_id, 0, b.account_id, '00000000-0000-8000-8000-000000000002', b.points, 'pending', 'redeem', b.order_id
 FROM unnest(:root_ids, :account_ids, :points, :order_ids) AS b (root_id, account_id, points, order_id);
 
--- Closes pending redemptions as posted or voided, each once; their accounts are locked in key order before. How many are closed
--- so now, those that were before included: fewer than asked for, where one was closed the other way, or is none.
--- name: transfer_hold_close_batch(root_ids uuid[], phase text) :one
--- returns: closed int8
+-- What became of these holds: a row of step 0 for each that is one, and one of step 1 where it was closed. The ids are sorted:
+-- the first and the last tell which partitions are looked into.
+-- name: transfer_hold_list(root_ids uuid[]) :many
+-- returns: root_id uuid, step int2, account_id account_id, points int8, phase text
+SELECT root_id, step, debit_account_id AS account_id, points, phase FROM transfer
+WHERE root_id = ANY(:root_ids) AND root_id BETWEEN (:root_ids)[1] AND (:root_ids)[cardinality(:root_ids)] AND step < 2;
+
+-- Closes a pending redemption as voided, once. Whether it is closed so, now or before.
+-- name: transfer_hold_void(root_id uuid) :one
+-- returns: voided bool
 WITH closed AS (
     INSERT INTO transfer (root_id, step, debit_account_id, credit_account_id, points, phase, kind, order_id)
-    SELECT t.root_id, 1, t.debit_account_id, t.credit_account_id, t.points, :phase, t.kind, t.order_id
-    FROM (SELECT unnest(:root_ids) AS root_id) w
-    JOIN transfer t ON t.root_id = w.root_id AND t.step = 0 AND t.phase = 'pending'
+    SELECT root_id, 1, debit_account_id, credit_account_id, points, 'voided', kind, order_id
+    FROM transfer WHERE root_id = :root_id AND step = 0 AND phase = 'pending'
     ON CONFLICT (root_id, step) DO NOTHING
     RETURNING debit_account_id, points
-), sums AS (
-    SELECT debit_account_id, sum(points)::bigint AS points FROM closed GROUP BY debit_account_id
 ), moved AS (
-    UPDATE ledger_account a
-    SET held = a.held - s.points, posted = a.posted - CASE WHEN :phase = 'posted' THEN s.points ELSE 0 END
-    FROM sums s
-    WHERE a.id = s.debit_account_id
+    UPDATE ledger_account a SET held = a.held - c.points FROM closed c WHERE a.id = c.debit_account_id
 )
-SELECT (SELECT count(*) FROM closed)
-       + (SELECT count(*) FROM (SELECT unnest(:root_ids) AS root_id) w
-          JOIN transfer t ON t.root_id = w.root_id AND t.step = 1 AND t.phase = :phase) AS closed;
+SELECT EXISTS (SELECT FROM closed)
+       OR EXISTS (SELECT FROM transfer WHERE root_id = :root_id AND step = 1 AND phase = 'voided') AS voided;
 
 -- Once per order, which its primary key says again.
 -- name: earning_insert_batch(order_ids order_id[], root_ids uuid[], account_ids account_id[], points int8[], policy_versions int4[]) :exec
@@ -141,15 +140,17 @@ FROM (SELECT unnest(:order_ids) AS order_id, unnest(:root_ids) AS root_id, unnes
              unnest(:points) AS points, unnest(:policy_versions) AS policy_version) w
 JOIN miles_policy p ON p.version = w.policy_version;
 
--- name: transfer_earn_batch(root_ids uuid[], account_ids account_id[], points int8[], order_ids order_id[]) :exec
+-- The transfers of paid orders: holds that are posted, earnings that are opened. A hold that was closed meanwhile breaks the primary key.
+-- name: transfer_settle_batch(root_ids uuid[], steps int2[], debit_account_ids account_id[], credit_account_ids account_id[], points int8[],
+-- phases text[], kinds text[], order_ids order_id[]) :exec
 INSERT INTO transfer (root_id, step, debit_account_id, credit_account_id, points, phase, kind, order_id)
-SELECT unnest(:root_ids), 0, '00000000-0000-8000-8000-000000000001', unnest(:account_ids), unnest(:points), 'pending', 'earn',
-       unnest(:order_ids);
+SELECT unnest(:root_ids), unnest(:steps), unnest(:debit_account_ids), unnest(:credit_account_ids), unnest(:points), unnest(:phases),
+       unnest(:kinds), unnest(:order_ids);
 
--- What accounts have coming in. They are sorted and each stands there once: their rows are locked in key order by this update.
--- name: loyalty_account_incoming_batch(account_ids account_id[], points int8[]) :exec
-UPDATE ledger_account a SET incoming = a.incoming + b.points
-FROM unnest(:account_ids, :points) AS b (account_id, points)
+-- What these transfers change of accounts. They are sorted and each stands there once: their rows are locked in key order by this update.
+-- name: loyalty_account_settle_batch(account_ids account_id[], captured int8[], incoming int8[]) :exec
+UPDATE ledger_account a SET posted = a.posted - b.captured, held = a.held - b.captured, incoming = a.incoming + b.incoming
+FROM unnest(:account_ids, :captured, :incoming) AS b (account_id, captured, incoming)
 WHERE a.id = b.account_id;
 
 -- name: earning_lock(order_id order_id) :one

@@ -91,10 +91,9 @@ enum error_code order_confirm(struct pg *db, struct arena *arena, struct order *
 /* The same for many at once, all in pending_payment, none twice, for one cause, as parts of two pipelines of
  * the caller's (pg/pg.h), first move, then settle, and `between` outside of both; by at most
  * ORDER_CONFIRM_STATEMENTS statements whatever their number. What is given lives until the last fetch.
- * traceparents: of each order's event, or NULL: that of the task or request in hand. settle_fetch:
- * ERR_CONFLICT: the points of one were given back; only where order_confirm_may_refuse, else the transaction
- * may be committed by the same pipeline. */
-#define ORDER_CONFIRM_STATEMENTS 13
+ * traceparents: of each order's event, or NULL: that of the task or request in hand. move_fetch:
+ * ERR_CONFLICT: the points of one were given back. settle refuses nothing: the same pipeline may commit. */
+#define ORDER_CONFIRM_STATEMENTS 12
 struct order_confirming;
 typedef enum error_code order_confirm_fn(struct order_confirming *confirming);
 struct order_confirming *order_confirm_begin(struct pg *db, struct arena *arena, struct order *const *orders,
@@ -102,7 +101,6 @@ struct order_confirming *order_confirm_begin(struct pg *db, struct arena *arena,
                                              const struct order_cause *cause);
 order_confirm_fn order_confirm_move_queue, order_confirm_move_fetch, order_confirm_between;
 order_confirm_fn order_confirm_settle_queue, order_confirm_settle_fetch;
-bool order_confirm_may_refuse(const struct order_confirming *confirming);
 
 /* In a transaction, with the order locked, from pending_payment (or confirmed/processing for a cancellation
  * before anything was shipped): gives stock and held points back, cancels fulfilments, and moves to

@@ -109,7 +109,7 @@ enum error_code order_confirm_move_queue(struct order_confirming *c)
         code = inventory_reservations_confirm_queue(c->db, c->ids, c->count);
     if (!code)
         code = order_line_vendors_queue(c->db, (struct order_line_vendors_args){{c->ids, c->count}});
-    return code ? code : loyalty_accounts_queue(c->db, c->arena, c->settlements, c->count);
+    return code ? code : loyalty_settle_read_queue(c->db, c->arena, c->settlements, c->count);
 }
 
 enum error_code order_confirm_move_fetch(struct order_confirming *c)
@@ -122,7 +122,7 @@ enum error_code order_confirm_move_fetch(struct order_confirming *c)
         code = inventory_reservations_confirm_fetch(c->db, c->arena, &c->places, &c->place_count);
     if (!code)
         code = order_line_vendors_fetch(c->db, c->arena, &c->lines);
-    return code ? code : loyalty_accounts_fetch(c->db, c->arena, c->settlements, c->count);
+    return code ? code : loyalty_settle_read_fetch(c->db, c->arena, c->settlements, c->count);
 }
 
 enum error_code order_confirm_between(struct order_confirming *c)
@@ -149,12 +149,7 @@ enum error_code order_confirm_settle_fetch(struct order_confirming *c)
     enum error_code code = fulfilment_insert_batch_fetch(c->db, NULL);
     if (!code)
         code = outbox_publish_fetch(c->db);
-    return code ? code : loyalty_settle_fetch(c->db, c->arena, c->settlements, c->count);
-}
-
-bool order_confirm_may_refuse(const struct order_confirming *c)
-{
-    return loyalty_settle_may_refuse(c->settlements, c->count);
+    return code ? code : loyalty_settle_fetch(c->db, c->settlements, c->count);
 }
 
 struct order_confirming *order_confirm_begin(struct pg *db, struct arena *arena, struct order *const *orders,

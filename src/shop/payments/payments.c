@@ -264,11 +264,6 @@ bool payment_finalise_settles(const struct finalising *f)
     return f->paid_count > 0;
 }
 
-bool payment_finalise_may_refuse(const struct finalising *f)
-{
-    return f->paid_count > 0 && order_confirm_may_refuse(f->confirming);
-}
-
 /* ---- what is done by itself ---- */
 
 /* One payment, its order, and what the gateway says. */

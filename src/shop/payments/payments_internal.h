@@ -48,9 +48,8 @@ enum error_code payment_finalise_begin(struct pg *db, struct arena *arena, struc
 payment_finalise_fn payment_finalise_alone;
 payment_finalise_fn payment_finalise_move_queue, payment_finalise_move_fetch, payment_finalise_between;
 payment_finalise_fn payment_finalise_settle_queue, payment_finalise_settle_fetch;
-/* Whether settle has something to do, and whether its fetch may still refuse it: then the COMMIT waits. */
+/* Whether settle has something to do; it refuses nothing, so that its pipeline may commit. */
 bool payment_finalise_settles(const struct finalising *finalising);
-bool payment_finalise_may_refuse(const struct finalising *finalising);
 
 /* ---- webhooks ---- */
 

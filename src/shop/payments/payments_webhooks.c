@@ -243,7 +243,7 @@ static enum error_code settle_and_commit(struct pg *db, const struct batch *batc
         code = left_queue(db, batch);
     if (!code && f)
         code = payment_finalise_settle_queue(f);
-    if (!code && !(f && payment_finalise_may_refuse(f)))
+    if (!code)
         code = pg_commit_queue(db);
     if (!code)
         code = pg_pipeline_sync(db);
