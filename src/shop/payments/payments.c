@@ -217,20 +217,20 @@ enum error_code payment_finalise_move_queue(struct finalising *f)
     struct payment_id *ids = ARENA_ARRAY(f->arena, struct payment_id, count);
     struct str *intents = ARENA_ARRAY(f->arena, struct str, count);
     struct str *failures = ARENA_ARRAY(f->arena, struct str, count);
-    struct str *responses = ARENA_ARRAY(f->arena, struct str, count);
+    struct str *answers = ARENA_ARRAY(f->arena, struct str, count);
     for (size_t i = 0; i < count; i++) {
         const struct gateway_intent *intent = f->paid[i]->intent;
         ids[i] = f->paid_payments[i]->id;
         intents[i] = intent->id;
         failures[i] = intent->failure;
-        responses[i] = intent->response;
+        answers[i] = intent->response;
     }
     struct payment_state_set_batch_args args = {
         .ids = {ids, count},
         .state = str_from(payment_state_text(PAYMENT_SUCCEEDED)),
         .intent_ids = {intents, count},
         .failures = {failures, count},
-        .responses = {responses, count},
+        .answers = {answers, count},
     };
     enum error_code code = payment_state_set_batch_queue(f->db, args);
     return code ? code : order_confirm_move_queue(f->confirming);
@@ -284,7 +284,7 @@ static enum error_code set_state(const struct alone *a, enum payment_state state
         .state = str_from(payment_state_text(state)),
         .intent_ids = {&intent->id, 1},
         .failures = {&intent->failure, 1},
-        .responses = {&intent->response, 1},
+        .answers = {&intent->response, 1},
     };
     enum error_code code = payment_state_set_batch(a->db, args, NULL);
     if (code || !event_type)

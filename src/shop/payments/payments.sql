@@ -33,16 +33,16 @@ ORDER BY id;
 -- name: payment_requested_set(id payment_id) :exec
 UPDATE payment SET requested_at = coalesce(requested_at, now()) WHERE id = :id;
 
--- name: payment_intent_set(id payment_id, intent_id text, redirect_url text?, response jsonb) :exec
+-- name: payment_intent_set(id payment_id, intent_id text, redirect_url text?, answer text) :exec
 UPDATE payment
-SET intent_id = :intent_id, redirect_url = :redirect_url, response = :response,
+SET intent_id = :intent_id, redirect_url = :redirect_url, answer = :answer, response = NULL,
     state = CASE WHEN state IN ('created', 'cancelled') THEN 'pending' ELSE state END, updated_at = now()
 WHERE id = :id;
 
--- name: payment_state_set_batch(ids payment_id[], state text, intent_ids text[], failures text?[], responses jsonb[]) :exec
+-- name: payment_state_set_batch(ids payment_id[], state text, intent_ids text[], failures text?[], answers text[]) :exec
 UPDATE payment p
-SET state = :state, intent_id = w.intent_id, failure = w.failure, response = w.response, updated_at = now()
-FROM (SELECT unnest(:ids) AS id, unnest(:intent_ids) AS intent_id, unnest(:failures) AS failure, unnest(:responses) AS response) w
+SET state = :state, intent_id = w.intent_id, failure = w.failure, answer = w.answer, response = NULL, updated_at = now()
+FROM (SELECT unnest(:ids) AS id, unnest(:intent_ids) AS intent_id, unnest(:failures) AS failure, unnest(:answers) AS answer) w
 WHERE p.id = w.id;
 
 -- name: payment_checked_set(id payment_id) :exec

@@ -120,7 +120,7 @@ static void list_news(struct batch *batch)
 }
 
 /* What each has come to. The body of what changed a payment is not kept a second time: the payment has it, as
- * the gateway's newest word (payment.response). */
+ * the gateway's newest word (payment.answer). */
 static void note_states(struct batch *batch)
 {
     for (size_t i = 0; i < batch->event_count; i++) {
