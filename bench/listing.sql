@@ -25,3 +25,8 @@ FROM (SELECT list_id, l.currency, key, count(*) AS count
       WHERE key IS NOT NULL
       GROUP BY 1, 2, 3) c
 JOIN listing_key_name n ON n.key = c.key;
+
+INSERT INTO listing_value (key, state) SELECT key, 'ready' FROM listing_values_worth() WHERE earns;
+INSERT INTO listing_place (list_id, currency, product_id, published_at, price_minor, sort_name, in_stock, keys)
+SELECT v.list_id, l.currency, l.product_id, l.published_at, l.price_minor, l.sort_name, l.in_stock, l.keys
+FROM listing l, listing_value v WHERE v.key = ANY (l.keys);

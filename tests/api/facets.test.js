@@ -168,22 +168,27 @@ test('CAT-3 counts beyond five hundred places are minimums, and pages go on thro
   assert.strictEqual((await ask({})).facets.total, shelf.length + 1200);
   assert.strictEqual((await ask({ attribute: ['grain:rare'] })).facets.total, 3);
 
-  for (const sort of ['newest', 'price_asc', 'price_desc', 'name']) {
-    for (const attribute of [['grain:pine'], ['grain:rare'], ['grain:oak']]) {
-      const whole = [];
-      for (let cursor; cursor !== null;) {
-        const page = (await env.api.call('product_list', { query: { attribute, sort, cursor, limit: whole.length ? 100 : 2 }, expect: 200 })).body;
-        whole.push(...page.items);
-        cursor = page.next_cursor;
-      }
-      assert.strictEqual(new Set(whole.map(({ id }) => id)).size, whole.length);
-      const expected = (await env.query(`SELECT l.product_id FROM listing l WHERE l.currency = 'HKD' AND l.facets @> ARRAY[$1]
-        ORDER BY ${{ newest: 'published_at DESC, product_id DESC', price_asc: 'price_minor, product_id', price_desc: 'price_minor DESC, product_id DESC', name: 'sort_name, product_id' }[sort]}`,
-      [attribute[0].replace(':', '=')])).map(({ product_id: id }) => `prd_${id.replaceAll('-', '')}`);
-      assert.deepStrictEqual(whole.map(({ id }) => id), expected, `${sort} ${attribute}`);
-    }
-  }
+  for (const grain of ['pine', 'rare', 'oak']) await pagesAreRight({ grain });
 });
+
+/** Every page of what has these values, in each order, against what the listings' rows say. */
+async function pagesAreRight(values) {
+  const pairs = Object.entries(values);
+  for (const sort of ['newest', 'price_asc', 'price_desc', 'name']) {
+    const whole = [];
+    for (let cursor; cursor !== null;) {
+      const query = { attribute: pairs.map(([code, value]) => `${code}:${value}`), sort, cursor, limit: whole.length ? 100 : 2 };
+      const page = (await env.api.call('product_list', { query, expect: 200 })).body;
+      whole.push(...page.items);
+      cursor = page.next_cursor;
+    }
+    assert.strictEqual(new Set(whole.map(({ id }) => id)).size, whole.length);
+    const expected = (await env.query(`SELECT l.product_id FROM listing l WHERE l.currency = 'HKD' AND l.facets @> $1::text[]
+      ORDER BY ${{ newest: 'published_at DESC, product_id DESC', price_asc: 'price_minor, product_id', price_desc: 'price_minor DESC, product_id DESC', name: 'sort_name, product_id' }[sort]}`,
+    [pairs.map(([code, value]) => `${code}=${value}`)])).map(({ product_id: id }) => `prd_${id.replaceAll('-', '')}`);
+    assert.deepStrictEqual(whole.map(({ id }) => id), expected, `${sort} ${JSON.stringify(values)}`);
+  }
+}
 
 test('CAT-3 listings and kept counts that a release before this one left wrong are mended while the shop goes on', async () => {
   const broken = [
@@ -216,4 +221,60 @@ test('CAT-3 listings and kept counts that a release before this one left wrong a
   await env.verify();
   await fold();
   await env.verify();
+});
+
+test('CAT-3 values that are neither common nor rare get lists, which follow every change and go when they are not worth it any more', async () => {
+  const bounds = (least, oneIn) => env.query(`CREATE OR REPLACE FUNCTION listing_value_bounds() RETURNS TABLE (least_products bigint, one_in bigint)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT ${least}::bigint, ${oneIn}::bigint $$`);
+  const rounds = async () => (await env.query("SELECT count(*)::int AS n FROM task WHERE name = 'listing_recount' AND state = 'done'"))[0].n;
+  const round = async () => {
+    const earlier = await rounds();
+    assert.strictEqual((await env.run('tasks', 'run', 'listing_relist')).code, 0);
+    await poll(async () => await rounds() > earlier, { what: 'a round', timeoutMs: 60000 });
+    await env.verify();
+  };
+  const listed = async (state) => (await env.query('SELECT facet || value AS name FROM listing_value JOIN listing_key_name USING (key) WHERE state = $1', [state])).map(({ name }) => name);
+  const places = async (value) => (await env.query("SELECT count(*)::int AS n FROM listing_place WHERE list_id = listing_of_key(listing_key('attribute ' || $1))", [value]))[0].n;
+  const change = async ({ id }, body) => {
+    const path = { product_id: id };
+    const { headers } = await manager.api.call('managed_product_show', { path, expect: 200 });
+    await manager.api.call('product_update', { path, headers: { 'if-match': headers.etag }, body, expect: 200 });
+  };
+
+  await bounds(5, 20); // of some 1,230 products all but the 1,200 of pine
+  await round();
+  assert.ok((await listed('filling')).includes('=grainash'), 'chosen');
+  assert.deepStrictEqual(await listed('ready'), [], 'and not read before a whole round knew of it');
+  await round();
+  const ready = await listed('ready');
+  assert.ok(['=grainash', '=shaperound', '=colourred'].every((name) => ready.includes(name)), `${ready}`);
+  assert.ok(!ready.includes('=grainpine') && !ready.includes('=grainrare'), `${ready}`);
+  const before = await places('grain=ash');
+  assert.ok(before >= 5);
+  const all = [{ grain: 'ash' }, { grain: 'elm: red', shape: 'round' }, { shape: 'square', colour: 'red' }, { grain: 'pine' }];
+  for (const values of all) await pagesAreRight(values);
+
+  const moved = shelf.find(({ attributes }) => attributes.grain === 'ash');
+  await change(moved, { attributes: { ...moved.attributes, grain: 'elm: red' } });
+  assert.strictEqual(await places('grain=ash'), before - 1);
+  const gone = shelf.find(({ attributes, id }) => attributes.grain === 'ash' && id !== moved.id);
+  await manager.api.call('product_archive', { path: { product_id: gone.id }, expect: 200 });
+  assert.strictEqual(await places('grain=ash'), before - 2);
+  await env.verify();
+  for (const values of all) await pagesAreRight(values);
+
+  // The list is what is read; what it lost is found and mended.
+  await env.query("DELETE FROM listing_place WHERE list_id = listing_of_key(listing_key('attribute grain=ash'))");
+  assert.deepStrictEqual((await env.api.call('product_list', { query: { attribute: ['grain:ash'] }, expect: 200 })).body.items, []);
+  assert.deepStrictEqual((await env.violations()).map(({ invariant }) => invariant).slice(0, 1), ['catalog_listing_is_what_products_say']);
+  await round();
+  for (const values of all) await pagesAreRight(values);
+
+  await bounds(100000, 20);
+  await round();
+  assert.deepStrictEqual([await listed('ready'), await listed('filling')], [[], []]);
+  for (const values of all) await pagesAreRight(values);
+  await round();
+  assert.deepStrictEqual(await listed('leaving'), []);
+  assert.strictEqual(await places('grain=ash'), 0);
 });

@@ -13,6 +13,8 @@
 #define PRODUCT_BATCH 200
 /* Lists that are counted anew in one transaction. */
 #define RECOUNT_BATCH 10
+/* Attribute values that have a list of their own. */
+#define VALUE_LISTS_MAX 10000
 /* Changes of counts taken in by one statement, and statements of one run; what is left waits for the next. */
 #define COUNT_BATCH 1000
 #define COUNT_BATCHES_MAX 20
@@ -87,11 +89,18 @@ enum error_code listing_vendor_task(struct task_run *run)
                : go_on_behind(run, "listing_vendor", vendor_id.uuid, ids[rows.count - 1]);
 }
 
+/* Its first step has no "after"; the task of that step names the round. */
 enum error_code listing_relist_task(struct task_run *run)
 {
+    struct product_id after = after_of(run);
+    bool begins = uuid_is_zero(after.uuid);
+    struct uuid round = begins ? run->id.uuid : run->event.aggregate_id;
     struct listing_relist_batch_rows rows;
-    enum error_code code = listing_relist_batch(
-        run->db, run->arena, (struct listing_relist_batch_args){after_of(run), PRODUCT_BATCH}, &rows);
+    enum error_code code =
+        begins ? listing_value_begin(run->db, (struct listing_value_begin_args){round}, NULL) : ERR_OK;
+    if (!code)
+        code = listing_relist_batch(run->db, run->arena,
+                                    (struct listing_relist_batch_args){after, PRODUCT_BATCH}, &rows);
     if (code)
         return code;
     struct product_id *ids = ARENA_ARRAY(run->arena, struct product_id, rows.count + 1);
@@ -102,9 +111,10 @@ enum error_code listing_relist_task(struct task_run *run)
     if (code)
         return code;
     if (rows.count == PRODUCT_BATCH)
-        return go_on_behind(run, "listing_relist", (struct uuid){{0}}, ids[rows.count - 1]);
+        return go_on_behind(run, "listing_relist", round, ids[rows.count - 1]);
+    code = listing_value_end(run->db, (struct listing_value_end_args){round, VALUE_LISTS_MAX}, NULL);
     struct task_request next = {.name = STR("listing_recount"), .payload = STR("{}")};
-    return task_enqueue(run->db, &next);
+    return code ? code : task_enqueue(run->db, &next);
 }
 
 enum error_code listing_recount_task(struct task_run *run)

@@ -6,12 +6,12 @@
 -- Filters that were not asked for are NULL and fold away when PostgreSQL plans with the values at hand.
 
 -- Newest first.
--- name: listing_newest(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, keys int8[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key timestamptz?, after_id product_id?, page_size int4) :one
+-- name: listing_newest(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, value_list uuid?, keys int8[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key timestamptz?, after_id product_id?, page_size int4) :one
 -- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
 WITH asked AS MATERIALIZED (
     SELECT f.*, :page_size::integer + 1 AS most_places,
            coalesce(:after_key::timestamptz, 'infinity') AS after_key, coalesce(:after_id::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') AS after_id
-    FROM (SELECT listing_to_read(:category_id, :vendor_id, :brand) AS list_id, :currency::char(3) AS currency, :keys::bigint[] AS keys,
+    FROM (SELECT coalesce(:value_list::uuid, listing_to_read(:category_id, :vendor_id, :brand)) AS list_id, :currency::char(3) AS currency, :keys::bigint[] AS keys,
                  :price_least::bigint AS least, :price_most::bigint AS most,
                  :in_stock_only::boolean AS in_stock_only, CASE WHEN :typed::text IS NOT NULL THEN search_query(:typed) END AS words) f
 ), page AS (
@@ -38,12 +38,12 @@ FROM (SELECT 1) always
 LEFT JOIN page last ON last.n = :page_size;
 
 -- Cheapest first: behind the cursor, or from the least price that was asked for.
--- name: listing_price_up(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, keys int8[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key int8?, after_id product_id?, page_size int4) :one
+-- name: listing_price_up(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, value_list uuid?, keys int8[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key int8?, after_id product_id?, page_size int4) :one
 -- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
 WITH asked AS MATERIALIZED (
     SELECT f.*, :page_size::integer + 1 AS most_places,
            greatest(:after_key::bigint, f.least) AS after_key, CASE WHEN :after_key::bigint >= f.least THEN :after_id::uuid ELSE '00000000-0000-0000-0000-000000000000' END AS after_id
-    FROM (SELECT listing_to_read(:category_id, :vendor_id, :brand) AS list_id, :currency::char(3) AS currency, :keys::bigint[] AS keys,
+    FROM (SELECT coalesce(:value_list::uuid, listing_to_read(:category_id, :vendor_id, :brand)) AS list_id, :currency::char(3) AS currency, :keys::bigint[] AS keys,
                  coalesce(:price_least::bigint, 0) AS least, coalesce(:price_most::bigint, 9223372036854775807) AS most,
                  :in_stock_only::boolean AS in_stock_only, CASE WHEN :typed::text IS NOT NULL THEN search_query(:typed) END AS words) f
 ), page AS (
@@ -70,12 +70,12 @@ FROM (SELECT 1) always
 LEFT JOIN page last ON last.n = :page_size;
 
 -- Dearest first.
--- name: listing_price_down(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, keys int8[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key int8?, after_id product_id?, page_size int4) :one
+-- name: listing_price_down(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, value_list uuid?, keys int8[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key int8?, after_id product_id?, page_size int4) :one
 -- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
 WITH asked AS MATERIALIZED (
     SELECT f.*, :page_size::integer + 1 AS most_places,
            least(:after_key::bigint, f.most) AS after_key, CASE WHEN :after_key::bigint <= f.most THEN :after_id::uuid ELSE 'ffffffff-ffff-ffff-ffff-ffffffffffff' END AS after_id
-    FROM (SELECT listing_to_read(:category_id, :vendor_id, :brand) AS list_id, :currency::char(3) AS currency, :keys::bigint[] AS keys,
+    FROM (SELECT coalesce(:value_list::uuid, listing_to_read(:category_id, :vendor_id, :brand)) AS list_id, :currency::char(3) AS currency, :keys::bigint[] AS keys,
                  coalesce(:price_least::bigint, 0) AS least, coalesce(:price_most::bigint, 9223372036854775807) AS most,
                  :in_stock_only::boolean AS in_stock_only, CASE WHEN :typed::text IS NOT NULL THEN search_query(:typed) END AS words) f
 ), page AS (
@@ -102,12 +102,12 @@ FROM (SELECT 1) always
 LEFT JOIN page last ON last.n = :page_size;
 
 -- By name.
--- name: listing_name(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, keys int8[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key text?, after_id product_id?, page_size int4) :one
+-- name: listing_name(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, value_list uuid?, keys int8[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key text?, after_id product_id?, page_size int4) :one
 -- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
 WITH asked AS MATERIALIZED (
     SELECT f.*, :page_size::integer + 1 AS most_places,
            coalesce(:after_key::text, '') AS after_key, coalesce(:after_id::uuid, '00000000-0000-0000-0000-000000000000') AS after_id
-    FROM (SELECT listing_to_read(:category_id, :vendor_id, :brand) AS list_id, :currency::char(3) AS currency, :keys::bigint[] AS keys,
+    FROM (SELECT coalesce(:value_list::uuid, listing_to_read(:category_id, :vendor_id, :brand)) AS list_id, :currency::char(3) AS currency, :keys::bigint[] AS keys,
                  :price_least::bigint AS least, :price_most::bigint AS most,
                  :in_stock_only::boolean AS in_stock_only, CASE WHEN :typed::text IS NOT NULL THEN search_query(:typed) END AS words) f
 ), page AS (
@@ -135,9 +135,10 @@ LEFT JOIN page last ON last.n = :page_size;
 
 -- What to look for, and whether few enough products have all of it that finding and sorting them costs less than walking a list until a page is
 -- full. By the kept counts, as if keys were independent of each other, in microseconds of one machine: 0.25 for each place walked
--- and 0.7 for each product found. A wrong guess costs time only. keys: all, the rarest first; pairs: what listing_narrow finds them by.
+-- and 0.7 for each product found. A wrong guess costs time only. keys: all, the rarest first; pairs: what listing_narrow finds them by;
+-- value_list: to be walked instead of what was asked for, where a value's own list is shorter.
 -- name: listing_plan(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, facets text[]?, page_size int4) :one
--- returns: narrow bool, keys int8[], pairs int8[]
+-- returns: narrow bool, keys int8[], pairs int8[], value_list uuid?
 WITH list AS MATERIALIZED (
     SELECT coalesce(:category_id::uuid, '00000000-0000-0000-0000-000000000000') AS id, :currency::char(3) AS currency
 ), whole AS MATERIALIZED (
@@ -151,9 +152,19 @@ WITH list AS MATERIALIZED (
     SELECT array_agg(asked.key ORDER BY asked.count, asked.key) AS keys, whole.count AS whole, min(asked.count) AS rarest,
            whole.count * exp(sum(ln(greatest(asked.count, 0.001) / whole.count))) AS found
     FROM asked, whole GROUP BY whole.count
+), shorter AS MATERIALIZED ( -- lists of a vendor or a brand are short themselves
+    SELECT v.list_id, c.count::float8 AS count
+    FROM asked
+    JOIN listing_value v ON v.key = asked.key AND v.state = 'ready'
+    JOIN listing_count c ON c.list_id = '00000000-0000-0000-0000-000000000000' AND c.currency = :currency::char(3) AND c.key = v.key
+    WHERE :vendor_id::uuid IS NULL AND :brand::text IS NULL AND c.count < (SELECT count FROM whole)
+    ORDER BY c.count LIMIT 1
+), walk AS (
+    SELECT joint.*, shorter.list_id, coalesce(shorter.count, joint.whole) AS places FROM joint LEFT JOIN shorter ON true
 )
-SELECT 0.7 * least(found, rarest) < 0.25 * least(whole, whole * (:page_size + 1) / greatest(found, 0.001)) AS narrow, keys, listing_to_find(keys) AS pairs
-FROM joint;
+SELECT 0.7 * least(found, rarest) < 0.25 * least(places, places * (:page_size + 1) / greatest(found, 0.001)) AS narrow, keys, listing_to_find(keys) AS pairs,
+       list_id AS value_list
+FROM walk;
 
 -- All that have what was asked for, sorted: n newest, u cheapest, d dearest, a by name. What was asked stands in a table of one row, so that
 -- PostgreSQL has nothing to gain from planning for the given values, which takes longer than to run it, and plans once for each connection.
@@ -166,7 +177,7 @@ WITH asked AS MATERIALIZED (
            :after_id::uuid AS after_id
 ), found AS (
     SELECT l.product_id, l.sort_name,
-           CASE asked.sort WHEN 'n' THEN -(extract(epoch FROM l.published_at) * 1000000)::bigint WHEN 'u' THEN l.price_minor
+           CASE asked.sort WHEN 'n' THEN -(date_part('epoch', l.published_at) * 1000000)::bigint WHEN 'u' THEN l.price_minor
                       WHEN 'd' THEN -l.price_minor END AS number
     FROM asked, listing l
     WHERE listing_paired(l.keys) @> asked.pairs AND l.keys @> asked.keys AND l.currency = asked.currency
@@ -224,7 +235,9 @@ WITH fresh AS MATERIALIZED (
     FROM listing_source f WHERE f.product_id = ANY(:product_ids)
 ), place AS MATERIALIZED (
     SELECT list.id AS list_id, f.currency, f.product_id, f.published_at, f.price_minor, f.sort_name, f.in_stock, f.keys
-    FROM fresh f, unnest(listing_lists(f.category_path, f.vendor_id, f.brand)) list(id)
+    FROM fresh f
+    CROSS JOIN LATERAL (SELECT unnest(listing_lists(f.category_path, f.vendor_id, f.brand))
+                        UNION ALL SELECT v.list_id FROM listing_value v WHERE v.key = ANY (f.keys) AND v.state <> 'leaving') list(id)
 ), key_names AS (
     INSERT INTO listing_key_name
     SELECT DISTINCT listing_key(name), listing_facet_of(name), listing_value_of(name)
@@ -298,6 +311,32 @@ ORDER BY p.id LIMIT :most;
 -- returns: id product_id
 SELECT p.id FROM product p WHERE p.id > :after ORDER BY p.id LIMIT :most;
 
+-- ── lists of attribute values ──
+
+-- A round of listing_relist begins: at its end every product stands in the lists that are filling now, and in none of those that leave.
+-- name: listing_value_begin(round uuid) :exec
+UPDATE listing_value SET round = :round WHERE state <> 'ready';
+
+-- It has been through all products. The next values are chosen, by the counts kept so far. They wait for the next round, when nothing runs any more that began
+-- without knowing of them, perhaps a server of the release before.
+-- name: listing_value_end(round uuid, most int4) :exec
+WITH left_behind AS (
+    DELETE FROM listing_value WHERE round = :round AND state = 'leaving' RETURNING key
+), filled AS (
+    UPDATE listing_value SET state = 'ready', round = NULL WHERE round = :round AND state = 'filling' RETURNING key
+), worth AS MATERIALIZED (
+    SELECT w.key, w.earns, w.keeps FROM listing_values_worth() w
+), leaving AS (
+    UPDATE listing_value v SET state = 'leaving', round = NULL
+    WHERE v.state <> 'leaving' AND v.round IS DISTINCT FROM :round AND NOT EXISTS (SELECT FROM worth w WHERE w.key = v.key AND w.keeps)
+)
+INSERT INTO listing_value AS v (key, state)
+SELECT w.key, 'filling' FROM worth w
+WHERE w.earns AND NOT EXISTS (SELECT FROM left_behind l WHERE l.key = w.key)
+  AND NOT EXISTS (SELECT FROM listing_value v WHERE v.key = w.key AND v.state <> 'leaving')
+ORDER BY w.key LIMIT greatest(0, :most - (SELECT count(*) FROM listing_value))
+ON CONFLICT (key) DO UPDATE SET state = 'filling', round = NULL WHERE v.state = 'leaving';
+
 -- ── invariants ──
 
 -- For the rest of the transaction: verify plans without nested loops, which suits sums over whole tables; a listing is computed
@@ -324,8 +363,12 @@ WITH sampled AS MATERIALIZED (
     SELECT x.* FROM listing_source x WHERE x.product_id = ANY(ARRAY(SELECT s.id FROM sampled s))
 ), stands AS MATERIALIZED (
     SELECT x.* FROM listing_place x JOIN sampled s ON s.id = x.product_id
+    WHERE NOT EXISTS (SELECT FROM listing_value v WHERE v.list_id = x.list_id AND v.state <> 'ready')
 ), should_stand AS MATERIALIZED (
-    SELECT x.*, list.id AS list_id FROM listed x, unnest(listing_lists(x.category_path, x.vendor_id, x.brand)) list(id)
+    SELECT x.*, list.id AS list_id
+    FROM listed x
+    CROSS JOIN LATERAL (SELECT unnest(listing_lists(x.category_path, x.vendor_id, x.brand))
+                        UNION ALL SELECT v.list_id FROM listing_value v WHERE v.key = ANY (x.keys) AND v.state = 'ready') list(id)
 )
 SELECT coalesce(l.product_id, f.product_id) AS product_id, coalesce(l.currency, f.currency)::text AS currency,
        CASE WHEN l.product_id IS NULL THEN 'is missing' WHEN f.product_id IS NULL THEN 'should not be there'

@@ -91,11 +91,12 @@ static bool is_by_keys(const struct api_product_list *in)
 
 #define NUMBER_QUERY(query)                                                                                  \
     static enum error_code run_##query(struct request *req, const struct api_product_list *in,               \
-                                       struct int64_array keys, const struct listing_position *from,         \
-                                       struct page *page)                                                    \
+                                       const struct listing_plan_row *plan,                                  \
+                                       const struct listing_position *from, struct page *page)               \
     {                                                                                                        \
         LISTING_ARGS(query);                                                                                 \
-        args.keys = keys;                                                                                    \
+        args.keys = plan->keys;                                                                              \
+        args.value_list = plan->value_list;                                                                  \
         args.after_key = (struct opt_int64){from != NULL, from ? from->number : 0};                          \
         LISTING_RUN(query);                                                                                  \
         if (!code)                                                                                           \
@@ -121,11 +122,12 @@ static enum error_code run_search(bool corrected, struct request *req, const str
 }
 
 static enum error_code run_listing_name(struct request *req, const struct api_product_list *in,
-                                        struct int64_array keys, const struct listing_position *from,
-                                        struct page *page)
+                                        const struct listing_plan_row *plan,
+                                        const struct listing_position *from, struct page *page)
 {
     LISTING_ARGS(listing_name);
-    args.keys = keys;
+    args.keys = plan->keys;
+    args.value_list = plan->value_list;
     args.after_key = from ? (struct str){from->text, from->text_length} : STR_NONE;
     LISTING_RUN(listing_name);
     if (!code)
@@ -182,13 +184,13 @@ static enum error_code run(enum order order, struct request *req, const struct a
     }
     switch (order) {
     case NEWEST:
-        return run_listing_newest(req, in, plan.keys, from, page);
+        return run_listing_newest(req, in, &plan, from, page);
     case PRICE_UP:
-        return run_listing_price_up(req, in, plan.keys, from, page);
+        return run_listing_price_up(req, in, &plan, from, page);
     case PRICE_DOWN:
-        return run_listing_price_down(req, in, plan.keys, from, page);
+        return run_listing_price_down(req, in, &plan, from, page);
     case NAME:
-        return run_listing_name(req, in, plan.keys, from, page);
+        return run_listing_name(req, in, &plan, from, page);
     case RELEVANT:
     case SIMILAR:
         break;
