@@ -38,53 +38,64 @@ static struct sent {
 static size_t idle[CLIENTS_MAX], idle_count; /* clients without a webhook */
 static int64_t told, statuses[STATUSES];
 
-/* An event with the members that Stripe sends, as the sandbox does. */
-static size_t make_body(const struct bench_payments_row *payment, int64_t now_s, char *out, size_t size)
+#define BODY_MAX 4096
+
+/* An event with the members that Stripe sends, as the sandbox does. What is behind it. */
+static char *put_body(char *at, const struct bench_payments_row *payment, int64_t now_s)
 {
     char order[ID_TEXT_MAX], id[ID_TEXT_MAX];
-    order_id_text(payment->order_id, order);
-    payment_id_text(payment->payment_id, id);
-    char currency[4] = {payment->currency.ptr[0] | 32, payment->currency.ptr[1] | 32,
-                        payment->currency.ptr[2] | 32, 0};
-    int len = snprintf(
-        out, size,
-        "{\"id\":\"evt_%s\",\"object\":\"event\",\"api_version\":\"2024-06-20\",\"created\":%lld,\"data\":{"
-        "\"object\":{\"id\":\"%.*s\",\"object\":\"payment_intent\",\"amount\":%lld,\"amount_capturable\":0,"
-        "\"amount_details\":{\"tip\":{}},\"amount_received\":%lld,\"application\":null,"
-        "\"application_fee_amount\":null,\"automatic_payment_methods\":null,\"canceled_at\":null,"
-        "\"cancellation_reason\":null,\"capture_method\":\"automatic\","
-        "\"client_secret\":\"%.*s_secret_9XbYpQ2m\",\"confirmation_method\":\"automatic\",\"created\":%lld,"
-        "\"currency\":\"%s\",\"customer\":null,\"description\":\"Order %lld\",\"invoice\":null,"
-        "\"last_payment_error\":null,\"latest_charge\":\"ch_%s\",\"livemode\":false,"
-        "\"metadata\":{\"order_id\":\"%s\",\"payment_id\":\"%s\"},\"next_action\":null,\"on_behalf_of\":null,"
-        "\"payment_method\":\"pm_%s\",\"payment_method_options\":{},\"payment_method_types\":[\"alipay\"],"
-        "\"processing\":null,\"receipt_email\":null,\"review\":null,\"setup_future_usage\":null,"
-        "\"shipping\":null,\"source\":null,\"statement_descriptor\":null,"
-        "\"statement_descriptor_suffix\":null,\"status\":\"succeeded\",\"transfer_data\":null,"
-        "\"transfer_group\":null}},\"livemode\":false,\"pending_webhooks\":1,\"request\":{\"id\":null,"
-        "\"idempotency_key\":null},\"type\":\"payment_intent.succeeded\"}",
-        id, (long long)now_s, STR_ARG(payment->intent_id), (long long)payment->amount_minor,
-        (long long)payment->amount_minor, STR_ARG(payment->intent_id), (long long)now_s, currency,
-        (long long)payment->number, id, order, id, id);
-    CHECK(len > 0 && (size_t)len < size);
-    return (size_t)len;
+    struct str order_id = {order, order_id_text(payment->order_id, order)};
+    struct str payment_id = {id, payment_id_text(payment->payment_id, id)};
+    char currency[3] = {payment->currency.ptr[0] | 32, payment->currency.ptr[1] | 32,
+                        payment->currency.ptr[2] | 32};
+    at = str_put(str_put(at, STR("{\"id\":\"evt_")), payment_id);
+    at = str_put(at, STR("\",\"object\":\"event\",\"api_version\":\"2024-06-20\",\"created\":"));
+    at = str_put(str_put_number(at, now_s), STR(",\"data\":{\"object\":{\"id\":\""));
+    at = str_put(at, payment->intent_id);
+    at = str_put(at, STR("\",\"object\":\"payment_intent\",\"amount\":"));
+    at = str_put_number(at, payment->amount_minor);
+    at = str_put(at, STR(",\"amount_capturable\":0,\"amount_details\":{\"tip\":{}},\"amount_received\":"));
+    at = str_put_number(at, payment->amount_minor);
+    at = str_put(at, STR(",\"application\":null,\"application_fee_amount\":null,"
+                         "\"automatic_payment_methods\":null,\"canceled_at\":null,"
+                         "\"cancellation_reason\":null,\"capture_method\":\"automatic\","
+                         "\"client_secret\":\""));
+    at = str_put(str_put(at, payment->intent_id), STR("_secret_9XbYpQ2m\","));
+    at = str_put(at, STR("\"confirmation_method\":\"automatic\",\"created\":"));
+    at = str_put(str_put_number(at, now_s), STR(",\"currency\":\""));
+    at = str_put(at, (struct str){currency, sizeof currency});
+    at = str_put(at, STR("\",\"customer\":null,\"description\":\"Order "));
+    at = str_put_number(at, payment->number);
+    at = str_put(at, STR("\",\"invoice\":null,\"last_payment_error\":null,\"latest_charge\":\"ch_"));
+    at = str_put(str_put(at, payment_id), STR("\",\"livemode\":false,\"metadata\":{\"order_id\":\""));
+    at = str_put(str_put(at, order_id), STR("\",\"payment_id\":\""));
+    at = str_put(str_put(at, payment_id), STR("\"},\"next_action\":null,\"on_behalf_of\":null,"));
+    at = str_put(str_put(at, STR("\"payment_method\":\"pm_")), payment_id);
+    return str_put(
+        at, STR("\",\"payment_method_options\":{},\"payment_method_types\":[\"alipay\"],"
+                "\"processing\":null,\"receipt_email\":null,\"review\":null,\"setup_future_usage\":null,"
+                "\"shipping\":null,\"source\":null,\"statement_descriptor\":null,"
+                "\"statement_descriptor_suffix\":null,\"status\":\"succeeded\",\"transfer_data\":null,"
+                "\"transfer_group\":null}},\"livemode\":false,\"pending_webhooks\":1,\"request\":{\"id\":"
+                "null,\"idempotency_key\":null},\"type\":\"payment_intent.succeeded\"}"));
 }
 
 static size_t make_request(char *out, const struct bench_payments_row *payment)
 {
-    char body[4096], seconds[24], signature[HMAC_HEX_LEN + 1];
+    char body[BODY_MAX], seconds[24], signature[HMAC_HEX_LEN + 1];
     int64_t now_s = clock_wall_us() / 1000000;
-    size_t len = make_body(payment, now_s, body, sizeof body);
-    snprintf(seconds, sizeof seconds, "%lld", (long long)now_s);
-    struct str pieces[] = {str_from(seconds), STR("."), {body, len}};
-    hmac_sha256_hex(str_from(config()->stripe_webhook_secret), pieces, 3, signature);
-    int written = snprintf(out, CLIENT_REQUEST_MAX,
-                           "POST /v1/webhooks/stripe HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-                           "Stripe-Signature: t=%s,v1=%s\r\nContent-Type: application/json\r\n"
-                           "Content-Length: %zu\r\n\r\n%.*s",
-                           seconds, signature, len, (int)len, body);
-    CHECK(written > 0 && written < CLIENT_REQUEST_MAX);
-    return (size_t)written;
+    CHECK(payment->intent_id.len < BODY_MAX / 8);
+    struct str text = {body, (size_t)(put_body(body, payment, now_s) - body)};
+    struct str at_s = {seconds, (size_t)(str_put_number(seconds, now_s) - seconds)};
+    hmac_sha256_hex(str_from(config()->stripe_webhook_secret), (struct str[]){at_s, STR("."), text}, 3,
+                    signature);
+    char *at = str_put(out, STR("POST /v1/webhooks/stripe HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                                "Stripe-Signature: t="));
+    at = str_put(str_put(at, at_s), STR(",v1="));
+    at = str_put(at, (struct str){signature, HMAC_HEX_LEN});
+    at = str_put(at, STR("\r\nContent-Type: application/json\r\nContent-Length: "));
+    at = str_put(str_put_number(at, (int64_t)text.len), STR("\r\n\r\n"));
+    return (size_t)(str_put(at, text) - out);
 }
 
 static void send_next(size_t number)

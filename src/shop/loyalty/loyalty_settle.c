@@ -21,6 +21,12 @@ static bool holds(const struct loyalty_settlement *item)
     return !uuid_is_zero(item->hold_id);
 }
 
+/* Whose account no hold names. */
+static bool earns_alone(const struct loyalty_settlement *item)
+{
+    return earns(item) && !holds(item);
+}
+
 /* Statements about nothing are not sent. */
 static size_t count_of(const struct loyalty_settlement *items, size_t count,
                        bool (*is)(const struct loyalty_settlement *item))
@@ -55,7 +61,7 @@ static enum error_code queue_accounts(struct pg *db, struct arena *arena,
     struct user_id *users = ARENA_ARRAY(arena, struct user_id, count);
     size_t earning = 0;
     for (size_t i = 0; i < count; i++)
-        if (earns(&items[i]))
+        if (earns_alone(&items[i]))
             users[earning++] = items[i].user_id;
     if (earning == 0)
         return ERR_OK;
@@ -66,7 +72,7 @@ static enum error_code fetch_accounts(struct pg *db, struct arena *arena, struct
                                       size_t count)
 {
     struct loyalty_account_ids_rows rows;
-    if (count_of(items, count, earns) == 0)
+    if (count_of(items, count, earns_alone) == 0)
         return ERR_OK;
     enum error_code code = loyalty_account_ids_fetch(db, arena, &rows);
     if (code || rows.count == 0)
@@ -147,7 +153,7 @@ enum error_code loyalty_accounts_ensure(struct pg *db, struct arena *arena, stru
     struct account_id *fresh = ARENA_ARRAY(arena, struct account_id, count);
     size_t missing = 0;
     for (size_t i = 0; i < count; i++)
-        if (earns(&items[i]) && uuid_is_zero(items[i].account_id.uuid)) {
+        if (earns_alone(&items[i]) && uuid_is_zero(items[i].account_id.uuid)) {
             users[missing] = items[i].user_id;
             fresh[missing++] = account_id_new();
         }
