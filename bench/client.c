@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define EVENTS_MAX 256
@@ -142,21 +143,35 @@ bool client_answer_has(const struct client *client, struct str text)
     return memmem(client->answer, client->answer_len, text.ptr, text.len) != NULL;
 }
 
-bool client_reconnect(struct client *client)
+static bool connect_tcp(int fd)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)config()->listen_port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int yes = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    return connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
+}
+
+static bool connect_unix(int fd, const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    CHECK(strlen(path) < sizeof address.sun_path);
+    memcpy(address.sun_path, path, strlen(path));
+    return connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
+}
+
+bool client_reconnect(struct client *client)
+{
+    const char *path = config()->listen_socket;
     CHECK(client->socket < 0 && !client->waiting);
-    client->socket = socket(AF_INET, SOCK_STREAM, 0);
+    client->socket = socket(path[0] ? AF_UNIX : AF_INET, SOCK_STREAM, 0);
     CHECK(client->socket >= 0);
-    if (connect(client->socket, (struct sockaddr *)&address, sizeof address)) {
+    if (path[0] ? !connect_unix(client->socket, path) : !connect_tcp(client->socket)) {
         close(client->socket);
         client->socket = -1;
         return false;
     }
-    setsockopt(client->socket, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     fcntl(client->socket, F_SETFL, O_NONBLOCK);
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = client};
     CHECK(epoll_ctl(set.epoll, EPOLL_CTL_ADD, client->socket, &event) == 0);
@@ -177,7 +192,8 @@ struct client *clients_connect(size_t count, client_answered_fn *answered)
         clients[i].request = set.request;
         if (client_reconnect(&clients[i]))
             continue;
-        fprintf(stderr, "no server on port %lld: %s\n", (long long)config()->listen_port, strerror(errno));
+        fprintf(stderr, "no server on port %lld %s: %s\n", (long long)config()->listen_port,
+                config()->listen_socket, strerror(errno));
         exit(2);
     }
     return clients;

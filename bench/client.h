@@ -1,7 +1,7 @@
-/* Connections of the benchmarks' programs: HTTP/1.1 to the server of the configuration over loopback, with
- * one request in flight on each. epoll, one thread, one set in a process. Requests are written and answers
- * read in one place for all: thousands of connections with buffers of their own would push each other, and
- * the server that is measured, out of the processor's caches. */
+/* Connections of the benchmarks' programs: HTTP/1.1 to the server of the configuration over loopback, or over
+ * its Unix socket where it has one, with one request in flight on each. epoll, one thread, one set in a
+ * process. Requests are written and answers read in one place for all: thousands of connections with buffers
+ * of their own would push each other, and the server that is measured, out of the processor's caches. */
 #ifndef CATHAY_BENCH_CLIENT_H
 #define CATHAY_BENCH_CLIENT_H
 

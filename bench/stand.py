@@ -190,6 +190,10 @@ class Stand:
             self.wait_until_up(f'http://127.0.0.1:{settings.get("listen_port", self.port)}/readyz', process)
         return process
 
+    def over_socket(self, yes):
+        """Whether the server that starts next, and what makes load, meet on a Unix socket, as with a proxy on the same host, or over TCP."""
+        self.environment['CATHAY_LISTEN_SOCKET'] = os.path.join(HOME, 'shop.sock') if yes else ''
+
     def spawn(self, line, log_path, core=None, environment=None):
         if core is not None:
             line = ['taskset', '-c', str(core)] + line

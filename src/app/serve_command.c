@@ -82,6 +82,7 @@ static enum error_code start(struct roles *roles, struct error *error)
     struct http_server_options http = {
         .host = settings->listen_host,
         .port = (int)settings->listen_port,
+        .socket = settings->listen_socket,
         .routes = api_routes,
         .route_count = API_OPERATION_COUNT,
         .loops = (int)settings->loops,

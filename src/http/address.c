@@ -17,6 +17,10 @@ struct address address_of(const struct sockaddr_storage *peer)
         memcpy(address.bytes + 12, &((const struct sockaddr_in *)peer)->sin_addr, 4);
     } else if (peer->ss_family == AF_INET6) {
         memcpy(address.bytes, &((const struct sockaddr_in6 *)peer)->sin6_addr, 16);
+    } else { /* a Unix socket: somebody on this host */
+        static const uint8_t loopback[] = {127, 0, 0, 1};
+        memcpy(address.bytes, mapped_prefix, sizeof mapped_prefix);
+        memcpy(address.bytes + 12, loopback, sizeof loopback);
     }
     return address;
 }

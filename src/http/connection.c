@@ -804,7 +804,7 @@ void connection_accept(struct event_loop *loop, int fd, const struct sockaddr_st
         return;
     }
     int on = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* of a Unix socket: no such option, nor need */
     deadline_set(c, DEADLINE_HEAD);
     reading_set(c, true);
     if (refused)

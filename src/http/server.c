@@ -6,19 +6,13 @@
 #include "base/log.h"
 #include "http/server_internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#define BACKLOG 4096
-#define ACCEPTS_PER_TURN 256
 #define SERVERS_MAX 8
 #define DRAIN_IDLE_MS 150
 
@@ -85,17 +79,13 @@ void exchange_finished(struct http_exchange *x)
     pthread_mutex_unlock(&loop->lock);
 }
 
-static void listener_close(struct event_loop *loop);
-static void accept_waiting(struct event_loop *loop, int most);
-
 static void begin_drain(struct event_loop *loop)
 {
     loop->draining = true;
     uint64_t now = uv_now(&loop->uv);
     loop->drain_until_ms = now + (uint64_t)config()->drain_ms;
     loop->drain_idle_ms = now + DRAIN_IDLE_MS;
-    accept_waiting(loop, BACKLOG); /* who is in the queue has been promised an answer by the kernel */
-    listener_close(loop);
+    loop_listen_end(loop);
 }
 
 static void on_wake(uv_async_t *handle)
@@ -155,57 +145,6 @@ int64_t request_waited_us(const struct request *req)
     return late_us > 0 ? late_us : 0;
 }
 
-/* Without a free descriptor accept() fails and the listener stays readable: one kept in reserve lets us take
- * the connection and close it. */
-static void shed_connection(struct event_loop *loop)
-{
-    close(loop->spare_fd);
-    int fd = accept(loop->listen_fd, NULL, NULL);
-    if (fd >= 0)
-        close(fd);
-    loop->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    counter_add(&loop->metrics.refused, 1);
-}
-
-static void accept_waiting(struct event_loop *loop, int most)
-{
-    for (int i = 0; i < most; i++) {
-        struct sockaddr_storage peer;
-        socklen_t len = sizeof peer;
-        int fd = accept4(loop->listen_fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            connection_accept(loop, fd, &peer);
-        } else if (errno == EMFILE || errno == ENFILE) {
-            shed_connection(loop);
-            return;
-        } else if (errno != EINTR && errno != ECONNABORTED) {
-            return;
-        }
-    }
-}
-
-static void on_acceptable(uv_poll_t *handle, int status, int events)
-{
-    (void)events;
-    if (status == 0)
-        accept_waiting(handle->data, ACCEPTS_PER_TURN);
-}
-
-static void on_listener_closed(uv_handle_t *handle)
-{
-    struct event_loop *loop = handle->data;
-    close(loop->listen_fd);
-    loop->listen_fd = -1;
-}
-
-static void listener_close(struct event_loop *loop)
-{
-    if (!loop->listening)
-        return;
-    loop->listening = false;
-    uv_close((uv_handle_t *)&loop->listener, on_listener_closed);
-}
-
 static void *loop_main(void *context)
 {
     struct event_loop *loop = context;
@@ -216,26 +155,22 @@ static void *loop_main(void *context)
     return NULL;
 }
 
-static struct event_loop *loop_new(struct http_server *server, int index, int listen_fd)
+static struct event_loop *loop_new(struct http_server *server, int index, const int fds[LISTENERS_MAX])
 {
     struct event_loop *loop = calloc(1, sizeof *loop);
     CHECK(loop);
     loop->server = server;
     loop->index = index;
-    loop->listen_fd = listen_fd;
-    loop->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     pthread_mutex_init(&loop->lock, NULL);
     loop->metrics.durations =
         calloc((server->options.route_count + 1) * 5, sizeof(struct duration_histogram));
     CHECK(loop->metrics.durations);
     CHECK(uv_loop_init(&loop->uv) == 0);
-    loop->wake.data = loop->tick.data = loop->listener.data = loop;
+    loop->wake.data = loop->tick.data = loop;
     CHECK(uv_async_init(&loop->uv, &loop->wake, on_wake) == 0);
     CHECK(uv_timer_init(&loop->uv, &loop->tick) == 0);
     CHECK(uv_timer_start(&loop->tick, on_tick, TICK_MS, TICK_MS) == 0);
-    CHECK(uv_poll_init(&loop->uv, &loop->listener, listen_fd) == 0);
-    CHECK(uv_poll_start(&loop->listener, UV_READABLE, on_acceptable) == 0);
-    loop->listening = true;
+    loop_listen(loop, fds);
     if (server->limiter && config()->limit_scale_percent > 0)
         loop->shared_limiter = shared_limiter_new(&loop->uv, config()->redis_url, index == 0, phases_limited);
     return loop;
@@ -251,77 +186,6 @@ static void loop_free(struct event_loop *loop)
     close(loop->spare_fd);
     pthread_mutex_destroy(&loop->lock);
     free(loop);
-}
-
-/* ---- listening ---- */
-
-static int listen_on(const struct addrinfo *address, bool shared)
-{
-    int on = 1, fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (shared)
-        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-    if (bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
-        return fd;
-    int why = errno;
-    close(fd);
-    errno = why;
-    return -1;
-}
-
-static void port_set(struct addrinfo *address, int port)
-{
-    if (address->ai_family == AF_INET)
-        ((struct sockaddr_in *)(void *)address->ai_addr)->sin_port = htons((uint16_t)port);
-    else
-        ((struct sockaddr_in6 *)(void *)address->ai_addr)->sin6_port = htons((uint16_t)port);
-}
-
-static int port_get(int fd)
-{
-    struct sockaddr_storage bound = {0};
-    socklen_t len = sizeof bound;
-    CHECK(getsockname(fd, (struct sockaddr *)&bound, &len) == 0);
-    /* zeroed above and filled by the kernel: NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage) */
-    return ntohs(bound.ss_family == AF_INET ? ((struct sockaddr_in *)(void *)&bound)->sin_port
-                                            : ((struct sockaddr_in6 *)(void *)&bound)->sin6_port);
-}
-
-/* One socket a loop. The first try is without SO_REUSEPORT, so that a port which another program holds is an
- * error, not shared with it by accident. */
-static enum error_code listen_all(struct http_server *server, int fds[LOOPS_MAX], struct error *error)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
-                    *found = NULL;
-    char port[12];
-    snprintf(port, sizeof port, "%d", server->options.port);
-    int failed = getaddrinfo(server->host, port, &hints, &found);
-    if (failed)
-        return error_set(error, ERR_VALIDATION, "cannot listen on \"%s\": %s", server->host,
-                         gai_strerror(failed));
-    int count = 0, fd = listen_on(found, false);
-    if (fd >= 0) {
-        server->port = port_get(fd);
-        port_set(found, server->port);
-        if (server->loop_count == 1) {
-            fds[count++] = fd;
-        } else {
-            close(fd);
-            while (count < server->loop_count && (fds[count] = listen_on(found, true)) >= 0)
-                count++;
-        }
-    }
-    int why = errno;
-    freeaddrinfo(found);
-    if (count == server->loop_count)
-        return ERR_OK;
-    while (count > 0)
-        close(fds[--count]);
-    return error_set(error, ERR_VALIDATION, "cannot listen on %s:%d: %s%s", server->host,
-                     server->options.port, strerror(why),
-                     why == EADDRINUSE ? " (another program holds that port)" : "");
 }
 
 /* ---- the server ---- */
@@ -352,6 +216,7 @@ static void server_free(struct http_server *server)
     address_counts_free(server->addresses);
     free((char *)(uintptr_t)server->static_fields.ptr);
     free(server->host);
+    free(server->socket);
     free(server->database_url);
     free(server);
 }
@@ -377,12 +242,13 @@ enum error_code http_server_start(const struct http_server_options *options, str
     CHECK(server);
     server->options = *options;
     server->host = copy_of(options->host ? options->host : "127.0.0.1");
+    server->socket = copy_of(options->socket && options->socket[0] ? options->socket : NULL);
     server->database_url = copy_of(options->database_url);
     server->loop_count = options->loops < 1 ? 1 : options->loops < LOOPS_MAX ? options->loops : LOOPS_MAX;
-    int fds[LOOPS_MAX] = {0};
+    int fds[LOOPS_MAX][LISTENERS_MAX];
     enum error_code code = address_set_parse(str_from(config()->trusted_proxies), &server->trusted, error);
     if (!code)
-        code = listen_all(server, fds, error);
+        code = server_listen(server, fds, error);
     if (code) {
         server_free(server);
         return code;
@@ -432,6 +298,7 @@ void http_server_stop(struct http_server *server)
         loop_wake(server->loops[i]);
     for (int i = 0; i < server->loop_count; i++)
         pthread_join(server->loops[i]->thread, NULL);
+    server_listen_end(server);
     servers_replace(server, NULL);
     workers_stop(&server->pool);
     health_stop(server);

@@ -10,7 +10,8 @@ struct http_server;
 /* Hooks keep the server free of the shop; each may be NULL. */
 struct http_server_options {
     const char *host;
-    int port; /* 0: a free one */
+    int port;           /* 0: a free one */
+    const char *socket; /* path of a Unix socket to listen on as well; NULL or "": none */
     const struct api_route *routes;
     size_t route_count;
     int loops, workers;

@@ -146,17 +146,24 @@ struct refusal {
     char head[1024], body[1024];
 };
 
+#define LISTENERS_MAX 2 /* TCP, and a Unix socket */
+struct listener {
+    uv_poll_t poll; /* first */
+    int fd;
+};
+
 struct event_loop {
     struct http_server *server;
     int index;
     pthread_t thread;
     bool thread_started;
     uv_loop_t uv;
-    uv_poll_t listener;
-    int listen_fd, spare_fd;
+    struct listener listeners[LISTENERS_MAX];
+    int listener_count;
+    int spare_fd; /* for a moment in which there are no others */
     uv_async_t wake;
     uv_timer_t tick;
-    bool listening, draining, closing;
+    bool draining, closing;
     uint64_t drain_until_ms;
     struct connection_list deadlines[DEADLINE_COUNT];
     size_t connection_count, exchange_count; /* exchanges in use: the loop runs until all are back */
@@ -207,7 +214,7 @@ struct health {
 
 struct http_server {
     struct http_server_options options;
-    char *host, *database_url;
+    char *host, *socket, *database_url; /* socket: NULL for none */
     int port;
     struct router *router;
     struct cache *cache;
@@ -228,6 +235,17 @@ struct http_server {
 void loop_wake(struct event_loop *loop);
 void loop_date_refresh(struct event_loop *loop);
 bool server_is_draining(const struct http_server *server);
+
+/* listen.c */
+/* For each loop what it listens on, -1 behind the last. */
+enum error_code server_listen(struct http_server *server, int fds[LOOPS_MAX][LISTENERS_MAX],
+                              struct error *error);
+/* The descriptors are the loop's from now on. */
+void loop_listen(struct event_loop *loop, const int fds[LISTENERS_MAX]);
+/* Takes who has connected already, then nobody. On the loop. */
+void loop_listen_end(struct event_loop *loop);
+/* When the last loop has ended. */
+void server_listen_end(const struct http_server *server);
 
 /* connection.c: all on the connection's loop. */
 void connection_accept(struct event_loop *loop, int fd, const struct sockaddr_storage *peer);

@@ -1,6 +1,9 @@
 'use strict';
 const { test, before, after } = require('node:test');
 const assert = require('node:assert');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
 const { EchoServer } = require('./echo');
 
 let server;
@@ -368,4 +371,55 @@ test('drain: a request that never ends is cut off after its time', async () => {
 test('a port that is taken is one clear line', async () => {
   await assert.rejects(EchoServer.start({ listen_port: server.port }), /cannot listen on .*another program holds that port/);
   await assert.rejects(EchoServer.start({ listen_port: server.port, loops: 2 }), /another program holds that port/);
+});
+
+test('a Unix socket beside the port: a proxy on the same host', async (t) => {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'cathay-'));
+  t.after(() => fs.rmSync(directory, { recursive: true }));
+  const listen_socket = path.join(directory, 'shop.sock');
+  const own = await EchoServer.start({ listen_socket, loops: 2 });
+  assert.strictEqual(fs.statSync(listen_socket).mode & 0o777, 0o660);
+  const ask = async (connection, headers = '') => {
+    await connection.send(`GET /about HTTP/1.1\r\n${H}${headers}\r\n`);
+    return (await connection.answer()).json.address;
+  };
+  const proxies = Array.from({ length: 20 }, () => own.connect(listen_socket));
+  for (const proxy of proxies) {
+    assert.strictEqual(await ask(proxy, 'X-Forwarded-For: 203.0.113.9\r\n'), '203.0.113.9');
+    assert.strictEqual(await ask(proxy), '127.0.0.1');
+  }
+  const large = own.connect(listen_socket);
+  await large.send(`GET /big/5000000 HTTP/1.1\r\n${H}\r\n`);
+  assert.strictEqual((await large.answer()).body.length, 5000000);
+  const port = own.connect();
+  assert.strictEqual(await ask(port), '127.0.0.1');
+  await assert.rejects(EchoServer.start({ listen_socket }), /cannot listen on .*shop\.sock.*another program listens there/);
+  await proxies[0].send(`GET /slow/300 HTTP/1.1\r\n${H}\r\n`);
+  await sleep(100);
+  const stopped = own.stop();
+  assert.strictEqual((await proxies[0].answer()).status, 200, 'what was asked before the end is answered');
+  await stopped;
+  assert.ok(!fs.existsSync(listen_socket), 'it takes its socket along');
+  for (const connection of [...proxies, large, port]) connection.end();
+});
+
+test('a Unix socket that a killed server left is replaced; a file or a path too long is one clear line', async (t) => {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'cathay-'));
+  t.after(() => fs.rmSync(directory, { recursive: true }));
+  const listen_socket = path.join(directory, 'shop.sock');
+  const killed = await EchoServer.start({ listen_socket });
+  killed.child.kill('SIGKILL');
+  await killed.exited;
+  assert.ok(fs.existsSync(listen_socket));
+  const own = await EchoServer.start({ listen_socket });
+  const connection = own.connect(listen_socket);
+  await connection.send(`GET /hello HTTP/1.1\r\n${H}\r\n`);
+  assert.strictEqual((await connection.answer()).status, 200);
+  connection.end();
+  await own.stop();
+  fs.writeFileSync(listen_socket, 'precious');
+  await assert.rejects(EchoServer.start({ listen_socket }), /cannot listen on .*shop\.sock/);
+  assert.strictEqual(fs.readFileSync(listen_socket, 'utf8'), 'precious');
+  await assert.rejects(EchoServer.start({ listen_socket: path.join(directory, 'x'.repeat(200)) }), /path has more than 107 bytes/);
+  await assert.rejects(EchoServer.start({ listen_socket: path.join(directory, 'none', 'shop.sock') }), /No such file or directory/);
 });

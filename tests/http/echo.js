@@ -37,8 +37,8 @@ class EchoServer {
     if (end.code !== 0) throw new Error(`the echo server ended with ${JSON.stringify(end)}\n${this.log.slice(-4000)}`);
   }
 
-  connect() {
-    return new Connection(this.port);
+  connect(where = this.port) {
+    return new Connection(where);
   }
 
   /** Sends the bytes on a connection of their own and returns all that came until the server closed or `answers` are whole. */
@@ -71,11 +71,12 @@ class EchoServer {
 
 /** A socket with a reader of answers that trusts nothing but Content-Length. */
 class Connection {
-  constructor(port) {
+  /** where: a port, or the path of a Unix socket. */
+  constructor(where) {
     this.received = Buffer.alloc(0);
     this.closed = false;
     this.waiting = [];
-    this.socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    this.socket = net.connect({ ...(typeof where === 'string' ? { path: where } : { port: where, host: '127.0.0.1' }), allowHalfOpen: true });
     this.socket.on('data', (bytes) => { this.received = Buffer.concat([this.received, bytes]); this.#wake(); });
     for (const event of ['end', 'close', 'error']) this.socket.on(event, () => { this.closed = true; this.#wake(); });
   }

@@ -28,6 +28,7 @@ int main(void)
     struct http_server_options options = echo_options();
     options.host = config()->listen_host;
     options.port = (int)config()->listen_port;
+    options.socket = config()->listen_socket;
     options.loops = (int)config()->loops;
     options.workers = (int)config()->workers;
     struct http_server *server;
