@@ -29,7 +29,7 @@
 #define SKUS_MAX 1000000
 #define SPENT_MAX 1000000
 #define RATE_MAX 200000
-#define OPEN_TURN_US 250
+#define OPEN_TURN_US 500
 #define BODY_MAX 1024
 #define INTRODUCED_AT_ONCE 256
 #define INTRODUCED_US 30000000 /* at most */

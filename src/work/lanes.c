@@ -9,8 +9,8 @@
  * in the queue that touch what is in flight on another lane; they stand first for whoever is free next. What
  * is in flight on a lane is a small hash set; a collision only makes an item wait for the next batch.
  *
- * Small batches cost more for each item: two lanes with sixteen orders each take half as much CPU again as
- * one with thirty-two, for the same rate. So a second lane does not begin with the first few items that come
+ * Small batches cost more for each item: two lanes with eight orders each take half as much CPU again as
+ * one with sixteen, for the same rate. So a second lane does not begin with the first few items that come
  * while another is in flight, but when SECOND_LANE_LEAST wait and half as many as are in flight there
  * (`worth`); when the other comes back, whatever waits is taken. A lane that found nothing but conflicts
  * looks again when twice as many wait, or when a lane comes back. */
@@ -31,7 +31,7 @@
  * holds up those who wait for 20 ms and more, so it has to be rare. */
 #define ITEMS_PER_PLAN 262144
 #define PLAN_GROWTH 8
-#define SECOND_LANE_LEAST 32 /* items */
+#define SECOND_LANE_LEAST 12 /* items */
 #define SET_SLOTS                                                                                            \
     16384 /* a power of two, above twice batch_max * touches in practice; full: the rest is left waiting */
 
