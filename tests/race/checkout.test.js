@@ -124,6 +124,28 @@ async function refusedByAll(buyers, variant, reason) {
   }
 }
 
+test('CHK-1 goods that are known: an order without miles does not wait for its customer\'s account, one with miles does', async () => {
+  const { variants: [variant] } = await goods(env, { onHand: 100000 });
+  const buyer = await customer(env, { points: 10000 });
+  await knownTo([variant]);
+  const place = (points) => env.client('serve').as(buyer.token).call('order_place', { body: orderOf([[variant, 1]], { points }), expect: 201 });
+  const confirming = await env.db.connect();
+  let ended = false, spent = null;
+  try {
+    await confirming.query('BEGIN');
+    await confirming.query('SELECT FROM ledger_account WHERE user_id = $1 FOR NO KEY UPDATE', [buyer.uuid]);
+    await place(0);
+    spent = place(500).then(() => { assert.ok(ended, 'the account was locked'); });
+    await poll(async () => (await env.query("SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")).length > 0, { what: 'the order to wait' });
+  } finally {
+    ended = true;
+    await confirming.query('ROLLBACK');
+    confirming.release();
+  }
+  await spent;
+  await env.verify();
+});
+
 test('CHK-5 CCH-1 once a price has changed, no server sells at the old one', async () => {
   const { variants, product } = await goods(env, { variants: 3, onHand: 100000 });
   const buyers = await knownTo(variants);
