@@ -7,7 +7,7 @@
 
 -- Newest first.
 -- name: listing_newest(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, value_list uuid?, keys int8[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key timestamptz?, after_id product_id?, page_size int4) :one
--- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
+-- returns: items text, more bool, last_number int8?, last_text text?, last_id product_id?
 WITH asked AS MATERIALIZED (
     SELECT f.*, :page_size::integer + 1 AS most_places,
            coalesce(:after_key::timestamptz, 'infinity') AS after_key, coalesce(:after_id::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') AS after_id
@@ -29,7 +29,7 @@ WITH asked AS MATERIALIZED (
         ORDER BY at.published_at DESC, at.product_id DESC
         LIMIT asked.most_places) at
 )
-SELECT coalesce((SELECT json_agg(l.card::json ORDER BY page.n)
+SELECT coalesce((SELECT '[' || string_agg(l.card, ',' ORDER BY page.n) || ']'
                  FROM page JOIN listing l ON l.product_id = page.product_id AND l.currency = :currency::char(3)
                  WHERE page.n <= :page_size), '[]') AS items,
        (SELECT count(*) FROM page) > :page_size AS more,
@@ -39,7 +39,7 @@ LEFT JOIN page last ON last.n = :page_size;
 
 -- Cheapest first: behind the cursor, or from the least price that was asked for.
 -- name: listing_price_up(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, value_list uuid?, keys int8[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key int8?, after_id product_id?, page_size int4) :one
--- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
+-- returns: items text, more bool, last_number int8?, last_text text?, last_id product_id?
 WITH asked AS MATERIALIZED (
     SELECT f.*, :page_size::integer + 1 AS most_places,
            greatest(:after_key::bigint, f.least) AS after_key, CASE WHEN :after_key::bigint >= f.least THEN :after_id::uuid ELSE '00000000-0000-0000-0000-000000000000' END AS after_id
@@ -61,7 +61,7 @@ WITH asked AS MATERIALIZED (
         ORDER BY at.price_minor, at.product_id
         LIMIT asked.most_places) at
 )
-SELECT coalesce((SELECT json_agg(l.card::json ORDER BY page.n)
+SELECT coalesce((SELECT '[' || string_agg(l.card, ',' ORDER BY page.n) || ']'
                  FROM page JOIN listing l ON l.product_id = page.product_id AND l.currency = :currency::char(3)
                  WHERE page.n <= :page_size), '[]') AS items,
        (SELECT count(*) FROM page) > :page_size AS more,
@@ -71,7 +71,7 @@ LEFT JOIN page last ON last.n = :page_size;
 
 -- Dearest first.
 -- name: listing_price_down(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, value_list uuid?, keys int8[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key int8?, after_id product_id?, page_size int4) :one
--- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
+-- returns: items text, more bool, last_number int8?, last_text text?, last_id product_id?
 WITH asked AS MATERIALIZED (
     SELECT f.*, :page_size::integer + 1 AS most_places,
            least(:after_key::bigint, f.most) AS after_key, CASE WHEN :after_key::bigint <= f.most THEN :after_id::uuid ELSE 'ffffffff-ffff-ffff-ffff-ffffffffffff' END AS after_id
@@ -93,7 +93,7 @@ WITH asked AS MATERIALIZED (
         ORDER BY at.price_minor DESC, at.product_id DESC
         LIMIT asked.most_places) at
 )
-SELECT coalesce((SELECT json_agg(l.card::json ORDER BY page.n)
+SELECT coalesce((SELECT '[' || string_agg(l.card, ',' ORDER BY page.n) || ']'
                  FROM page JOIN listing l ON l.product_id = page.product_id AND l.currency = :currency::char(3)
                  WHERE page.n <= :page_size), '[]') AS items,
        (SELECT count(*) FROM page) > :page_size AS more,
@@ -103,7 +103,7 @@ LEFT JOIN page last ON last.n = :page_size;
 
 -- By name.
 -- name: listing_name(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, value_list uuid?, keys int8[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key text?, after_id product_id?, page_size int4) :one
--- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
+-- returns: items text, more bool, last_number int8?, last_text text?, last_id product_id?
 WITH asked AS MATERIALIZED (
     SELECT f.*, :page_size::integer + 1 AS most_places,
            coalesce(:after_key::text, '') AS after_key, coalesce(:after_id::uuid, '00000000-0000-0000-0000-000000000000') AS after_id
@@ -125,7 +125,7 @@ WITH asked AS MATERIALIZED (
         ORDER BY at.sort_name, at.product_id
         LIMIT asked.most_places) at
 )
-SELECT coalesce((SELECT json_agg(l.card::json ORDER BY page.n)
+SELECT coalesce((SELECT '[' || string_agg(l.card, ',' ORDER BY page.n) || ']'
                  FROM page JOIN listing l ON l.product_id = page.product_id AND l.currency = :currency::char(3)
                  WHERE page.n <= :page_size), '[]') AS items,
        (SELECT count(*) FROM page) > :page_size AS more,
@@ -169,7 +169,7 @@ FROM walk;
 -- All that have what was asked for, sorted: n newest, u cheapest, d dearest, a by name. What was asked stands in a table of one row, so that
 -- PostgreSQL has nothing to gain from planning for the given values, which takes longer than to run it, and plans once for each connection.
 -- name: listing_narrow(sort text, currency text, keys int8[], pairs int8[], price_least int8?, price_most int8?, in_stock_only bool, after_number int8?, after_text text?, after_id product_id?, page_size int4) :one
--- returns: items json, more bool, last_number int8?, last_text text?, last_id product_id?
+-- returns: items text, more bool, last_number int8?, last_text text?, last_id product_id?
 WITH asked AS MATERIALIZED (
     SELECT :keys::bigint[] AS keys, :pairs::bigint[] AS pairs, :currency::char(3) AS currency, coalesce(:price_least::bigint, 0) AS least,
            coalesce(:price_most::bigint, 9223372036854775807) AS most, :in_stock_only::boolean AS in_stock_only,
@@ -180,8 +180,9 @@ WITH asked AS MATERIALIZED (
            CASE asked.sort WHEN 'n' THEN -(date_part('epoch', l.published_at) * 1000000)::bigint WHEN 'u' THEN l.price_minor
                       WHEN 'd' THEN -l.price_minor END AS number
     FROM asked, listing l
-    WHERE listing_paired(l.keys) @> asked.pairs AND l.keys @> asked.keys AND l.currency = asked.currency
-      AND l.price_minor BETWEEN asked.least AND asked.most AND (l.in_stock OR NOT asked.in_stock_only)
+    WHERE listing_paired(l.keys) @> asked.pairs
+      AND CASE WHEN l.currency = asked.currency AND l.price_minor BETWEEN asked.least AND asked.most AND (l.in_stock OR NOT asked.in_stock_only)
+               THEN l.keys @> asked.keys END -- the dearest test last
 ), page AS (
     SELECT f.*, row_number() OVER (ORDER BY f.number, CASE asked.sort WHEN 'a' THEN f.sort_name END, CASE WHEN asked.sort IN ('n', 'd') THEN f.product_id END DESC,
                                             f.product_id) AS n
@@ -196,7 +197,7 @@ WITH asked AS MATERIALIZED (
         ORDER BY f.number, CASE asked.sort WHEN 'a' THEN f.sort_name END, CASE WHEN asked.sort IN ('n', 'd') THEN f.product_id END DESC, f.product_id
         LIMIT asked.most_products) f
 )
-SELECT coalesce((SELECT json_agg(l.card::json ORDER BY page.n)
+SELECT coalesce((SELECT '[' || string_agg(l.card, ',' ORDER BY page.n) || ']'
                  FROM page JOIN listing l ON l.product_id = page.product_id AND l.currency = :currency::char(3)
                  WHERE page.n <= :page_size), '[]') AS items,
        (SELECT count(*) FROM page) > :page_size AS more,
@@ -208,7 +209,7 @@ LEFT JOIN page last ON last.n = :page_size;
 -- Best match first, among 60 that match: a word that stands in a third of all products need not be ranked in all of them.
 -- corrected: by the words that were probably meant.
 -- name: listing_relevant(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, facets text[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text, corrected bool, after_key int8?, after_id product_id?, page_size int4) :one
--- returns: items json, more bool, last_number int8?, last_id product_id?
+-- returns: items text, more bool, last_number int8?, last_id product_id?
 WITH page AS (
     SELECT h.product_id, h.score, row_number() OVER (ORDER BY h.score DESC, h.product_id DESC) AS n
     FROM listing_hits(CASE WHEN :corrected::boolean THEN search_corrected(:typed) ELSE search_query(:typed) END, :currency,
@@ -217,7 +218,7 @@ WITH page AS (
     ORDER BY h.score DESC, h.product_id DESC
     LIMIT :page_size + 1
 )
-SELECT coalesce((SELECT json_agg(l.card::json ORDER BY page.n)
+SELECT coalesce((SELECT '[' || string_agg(l.card, ',' ORDER BY page.n) || ']'
                  FROM page JOIN listing l ON l.product_id = page.product_id AND l.currency = :currency::char(3)
                  WHERE page.n <= :page_size), '[]') AS items,
        (SELECT count(*) FROM page) > :page_size AS more,
