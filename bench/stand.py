@@ -1,5 +1,6 @@
 """What every benchmark stands on: a PostgreSQL and a Redis of its own, a seeded shop, the programs of the release build, and readings of CPU time, memory
 and log. A subject (see bench.py) gets one `Stand`."""
+import contextlib
 import json
 import os
 import re
@@ -21,6 +22,7 @@ import services  # noqa: E402
 HOME = os.path.join(PROJECT, 'var', 'bench')
 CUSTOMERS = 20000
 SKUS = 10000
+ALL_CORES = os.sched_getaffinity(0)
 PROGRAMS = ['bench/bots', 'bench/confirm', 'bench/engine_bench', 'bench/load', 'bench/read', 'bench/rush']
 
 
@@ -118,6 +120,7 @@ class Stand:
         self.postgres = services.Postgres(HOME, durable=True)
         self.redis = services.Redis(HOME)
         self.port = free_port()
+        self.apart = False  # the load has a core to itself
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith('CATHAY_')}
         self.databases = 0
 
@@ -194,7 +197,17 @@ class Stand:
         """Whether the server that starts next, and what makes load, meet on a Unix socket, as with a proxy on the same host, or over TCP."""
         self.environment['CATHAY_LISTEN_SOCKET'] = os.path.join(HOME, 'shop.sock') if yes else ''
 
+    def set_apart(self, yes):
+        """What makes load has core 1 to itself, as if it were another machine; what starts next, and PostgreSQL, share core 0. Or all share all cores."""
+        self.apart = yes
+        postmaster = self.postgres.process.pid
+        for pid in [postmaster] + children(postmaster):
+            with contextlib.suppress(ProcessLookupError):  # a backend that has ended meanwhile
+                os.sched_setaffinity(pid, {0} if yes else ALL_CORES)
+
     def spawn(self, line, log_path, core=None, environment=None):
+        if core is None and self.apart:
+            core = 0
         if core is not None:
             line = ['taskset', '-c', str(core)] + line
         with open(log_path, 'ab') as log:
@@ -253,7 +266,8 @@ class Stand:
     def load(self, server, refusals=False, by_others=0, **options):
         """bench/load with --options as named; with `refusals` answers of 503 are no fault. `by_others`: orders that somebody else places meanwhile."""
         self.checkpoint()
-        found = self.json([self.program('bench/load'), '--server', str(server.pid)] + arguments(options))
+        line = [self.program('bench/load'), '--server', str(server.pid)] + arguments(options)
+        found = self.json(['taskset', '-c', '1'] + line if self.apart else line)
         found['in_database'] -= by_others
         if found['acknowledged'] != found['in_database']:
             self.is_wrong(f'{found["acknowledged"]} orders were acknowledged, {found["in_database"]} are in the database')
