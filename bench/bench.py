@@ -17,16 +17,16 @@ import time
 from stand import HOME, Row, Stand, build, say, services
 
 SUBJECTS = [  # file, seconds that it may take on a quiet machine by default
-    ('orders', 140),
-    ('curve', 105),
-    ('pressure', 130),
-    ('confirm', 105),
-    ('cache', 75),
-    ('limits', 40),
-    ('memory', 25),
-    ('sale', 100),
-    ('sale_faults', 75),
-    ('growth', 100),
+    ('orders', 160),
+    ('curve', 88),
+    ('pressure', 125),
+    ('confirm', 132),
+    ('cache', 68),
+    ('limits', 32),
+    ('memory', 13),
+    ('sale', 88),
+    ('sale_faults', 104),
+    ('growth', 78),
 ]
 TOTAL_S = 15 * 60
 COLUMNS = ['subject', 'what', 'per second', 'p50 / p99 ms', 'CPU µs: server', 'PostgreSQL', 'load', 'WAL bytes', 'syncs', 'found', 'aim', '']

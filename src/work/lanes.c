@@ -28,9 +28,10 @@
 /* Plans are made anew when a lane has run PLAN_GROWTH times as many items as the last time, and at last after
  * each ITEMS_PER_PLAN: one that was made while a table was small, or its statistics old, must not stay.
  * Counted in items, not in batches, since that is what tables grow by. To plan all statements of a batch
- * holds up those who wait for 20 ms and more, so it has to be rare. */
+ * holds up those who wait for 20 ms and more, so it has to be rare; new statistics make PostgreSQL plan
+ * anew in any case. */
 #define ITEMS_PER_PLAN 262144
-#define PLAN_GROWTH 8
+#define PLAN_GROWTH 64
 #define SECOND_LANE_LEAST 12 /* items */
 #define SET_SLOTS                                                                                            \
     16384 /* a power of two, above twice batch_max * touches in practice; full: the rest is left waiting */
