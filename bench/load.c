@@ -8,9 +8,7 @@
  * Open, with --rate: orders arrive at random moments, so many a second on average, whatever the server does,
  * and a latency counts from the moment at which the order should have been sent. What finds no shopper free
  * waits for one, and what waited longer than --deadline-ms is given up unsent. So a server that stalls is not
- * spared the orders that would have come meanwhile. `good` are orders placed within --deadline-ms. With
- * --reads so many of a hundred arrivals are no orders but the cheapest question there is: what the surplus
- * costs where nothing has to be refused. */
+ * spared the orders that would have come meanwhile. `good` are orders placed within --deadline-ms. */
 #include "client.h"
 #include "program.h"
 
@@ -22,7 +20,6 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #define LINES_MAX 3
@@ -36,11 +33,10 @@
 
 struct shopper {
     int64_t due_us; /* when the order in flight should have been sent */
-    bool reads;     /* it is no order */
 };
 
 static struct {
-    int64_t shoppers, customers, seconds, lines, skus, points, rate, reads, deadline_ms, server;
+    int64_t shoppers, customers, seconds, lines, skus, points, rate, deadline_ms, server;
 } options = {.shoppers = 256, .seconds = 5, .lines = LINES_MAX, .skus = 10000, .deadline_ms = 1000};
 
 static struct bench_variants_rows variants;
@@ -51,7 +47,7 @@ static struct str *heads; /* of each customer's requests, up to the key */
 static size_t head_count, next_head;
 static struct histogram latencies;
 static uint64_t random_state;
-static int64_t placed, good, offered, given_up, reads, acknowledged, worst_us, statuses[STATUSES];
+static int64_t placed, good, offered, given_up, acknowledged, worst_us, statuses[STATUSES];
 
 /* Open: shoppers that are free, and the moments of orders that wait for one. Who became free last is next, as
  * the connections of a load balancer are used, so that few are in use while the server keeps up. */
@@ -110,16 +106,7 @@ static void send_order(size_t number, int64_t due_us)
     at = str_put_number(str_put(put_random(put_random(at)), STR("\r\nContent-Length: ")), (int64_t)body_len);
     at = str_put(str_put(at, STR("\r\n\r\n")), (struct str){body, body_len});
     shoppers[number].due_us = due_us;
-    shoppers[number].reads = false;
     client_send(client, (size_t)(at - client->request));
-}
-
-static void send_read(size_t number)
-{
-    static const struct str question = STR("GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
-    shoppers[number].reads = true;
-    str_put(clients[number].request, question);
-    client_send(&clients[number], question.len);
 }
 
 /* Nobody's token is new to the server when orders begin to arrive, as with a load that is closed: each
@@ -139,11 +126,8 @@ static void answered(struct client *client, int status)
 {
     size_t number = (size_t)(client - clients);
     int64_t now_us = clock_monotonic_us(), took_us = now_us - shoppers[number].due_us;
-    bool order = !shoppers[number].reads;
     acknowledged += status == 201;
-    if (!order)
-        reads += course.counting && status == 200;
-    else if (course.counting) {
+    if (course.counting) {
         statuses[status]++;
         if (status == 201) {
             placed++;
@@ -152,7 +136,7 @@ static void answered(struct client *client, int status)
             worst_us = took_us > worst_us ? took_us : worst_us;
         }
     }
-    if (order && status != 201 && status != 503 && statuses[status] == 1)
+    if (status != 201 && status != 503 && statuses[status] == 1)
         fprintf(stderr, "load: %.*s\n", (int)client->answer_len, client->answer);
     if (status == 0)
         return;
@@ -186,10 +170,7 @@ static void arrivals(int64_t now_us)
         }
         if (free_count == 0)
             break;
-        if (options.reads && next_random() % 100 < (uint64_t)options.reads)
-            send_read(free_shoppers[--free_count]);
-        else
-            send_order(free_shoppers[--free_count], due_us);
+        send_order(free_shoppers[--free_count], due_us);
     }
 }
 
@@ -224,7 +205,6 @@ static struct program begin(int argc, char **argv)
                                             {"skus", &options.skus, 1, SKUS_MAX, NULL},
                                             {"points", &options.points, 0, SPENT_MAX, NULL},
                                             {"rate", &options.rate, 0, RATE_MAX, NULL},
-                                            {"reads", &options.reads, 0, 100, NULL},
                                             {"deadline-ms", &options.deadline_ms, 1, 60000, NULL},
                                             {"server", &options.server, 0, INT32_MAX, NULL}};
     return program_begin(table, sizeof table / sizeof table[0], argc, argv);
@@ -237,12 +217,12 @@ static void report(int64_t in_database)
            (long long)options.skus, (long long)options.points);
     sample_print(&course.before, &course.after, placed);
     printf(",\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"worst_ms\":%.1f,\"good_per_s\":%.1f,\"offered_per_s\":%.1f,"
-           "\"given_up\":%lld,\"reads\":%lld,\"acknowledged\":%lld,\"in_database\":%lld,\"server_mb\":%.1f,"
+           "\"given_up\":%lld,\"acknowledged\":%lld,\"in_database\":%lld,\"server_mb\":%.1f,"
            "\"statuses\":",
            (double)histogram_quantile_us(&latencies, 0.5) / 1e3,
            (double)histogram_quantile_us(&latencies, 0.99) / 1e3, (double)worst_us / 1e3,
-           (double)good / seconds, (double)offered / seconds, (long long)given_up, (long long)reads,
-           (long long)acknowledged, (long long)in_database,
+           (double)good / seconds, (double)offered / seconds, (long long)given_up, (long long)acknowledged,
+           (long long)in_database,
            options.server ? (double)process_memory_bytes((pid_t)options.server) / 1048576 : 0.0);
     statuses_print(statuses);
     puts("}");

@@ -57,7 +57,7 @@ def rows_of(way, runs):
                  row_of_load(f'{way}: arrivals at half of the peak', runs['half'], found=f'p99 is {slower:.1f} × the p50 of one shopper',
                              aim=f'< {LATENCY_AIM} ×', met=slower < LATENCY_AIM)]
     share = statistics.median(run['good_per_s'] / peak['per_s'] for run, peak in zip(runs['double'], runs['peak']))
-    refused = median([{'share': run['statuses'].get('503', 0) / max(1, sum(run['statuses'].values()))} for run in runs['double']], 'share')
+    refused = statistics.median(run['statuses'].get('503', 0) / max(1, sum(run['statuses'].values())) for run in runs['double'])
     return found + [row_of_load(f'{way}: peak, {PEAK_SHOPPERS:,} shoppers', runs['peak']),
                     row_of_load(f'{way}: arrivals at twice the peak', runs['double'], found=f'{refused:.0%} of the answers are refusals'),
                     Row(f'{way}: orders within {DEADLINE_MS} ms at twice the peak', per_s=median(runs['double'], 'good_per_s'), found=f'{share:.0%} of the peak',

@@ -83,6 +83,11 @@ def children(pid):
     return [int(name) for name in os.listdir('/proc') if name.isdigit() and ticks(int(name))[1] == pid]
 
 
+def on_core(core, line):
+    """A command on one core, or on all where it is None."""
+    return line if core is None else ['taskset', '-c', str(core)] + line
+
+
 def tree_cpu(parent):
     """A postmaster with all of its processes, those that have ended included."""
     return ticks(parent, children_too=True)[0] + sum(ticks(child)[0] for child in children(parent))
@@ -208,10 +213,8 @@ class Stand:
     def spawn(self, line, log_path, core=None, environment=None):
         if core is None and self.apart:
             core = 0
-        if core is not None:
-            line = ['taskset', '-c', str(core)] + line
         with open(log_path, 'ab') as log:
-            process = subprocess.Popen(line, env=environment or self.environment, stdout=log, stderr=log, start_new_session=True)
+            process = subprocess.Popen(on_core(core, line), env=environment or self.environment, stdout=log, stderr=log, start_new_session=True)
         self.processes.append(process)
         return process
 
@@ -267,7 +270,7 @@ class Stand:
         """bench/load with --options as named; with `refusals` answers of 503 are no fault. `by_others`: orders that somebody else places meanwhile."""
         self.checkpoint()
         line = [self.program('bench/load'), '--server', str(server.pid)] + arguments(options)
-        found = self.json(['taskset', '-c', '1'] + line if self.apart else line)
+        found = self.json(on_core(1 if self.apart else None, line))
         found['in_database'] -= by_others
         if found['acknowledged'] != found['in_database']:
             self.is_wrong(f'{found["acknowledged"]} orders were acknowledged, {found["in_database"]} are in the database')

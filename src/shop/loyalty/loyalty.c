@@ -6,8 +6,8 @@
 #include "base/check.h"
 #include "loyalty_sql.h"
 
-static const struct uuid account_issued = {{0, 0, 0, 0, 0, 0, 0x80, 0, 0x80, 0, 0, 0, 0, 0, 0, 1}};
-static const struct uuid account_redeemed = {{0, 0, 0, 0, 0, 0, 0x80, 0, 0x80, 0, 0, 0, 0, 0, 0, 2}};
+const struct account_id loyalty_account_issued = {{{0, 0, 0, 0, 0, 0, 0x80, 0, 0x80, 0, 0, 0, 0, 0, 0, 1}}};
+const struct account_id loyalty_account_redeemed = {{{0, 0, 0, 0, 0, 0, 0x80, 0, 0x80, 0, 0, 0, 0, 0, 0, 2}}};
 static const struct uuid account_adjusted = {{0, 0, 0, 0, 0, 0, 0x80, 0, 0x80, 0, 0, 0, 0, 0, 0, 3}};
 
 static struct opt_uuid optional(struct uuid id)
@@ -98,7 +98,7 @@ enum error_code loyalty_grant(struct pg *db, struct arena *arena, struct user_id
     return post(db, arena,
                 (struct transfer_post_args){.root_id = uuid_new(),
                                             .user_id = user_id,
-                                            .system_account_id = account_issued,
+                                            .system_account_id = loyalty_account_issued.uuid,
                                             .points = points,
                                             .kind = STR("grant"),
                                             .actor_id = optional(actor_id),
@@ -127,7 +127,7 @@ enum error_code loyalty_refund(struct pg *db, struct arena *arena, struct user_i
     return post(db, arena,
                 (struct transfer_post_args){.root_id = root_id,
                                             .user_id = user_id,
-                                            .system_account_id = account_redeemed,
+                                            .system_account_id = loyalty_account_redeemed.uuid,
                                             .points = points,
                                             .kind = STR("refund"),
                                             .order_id = optional(order_id.uuid),

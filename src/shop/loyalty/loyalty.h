@@ -66,6 +66,9 @@ int64_t miles_earned(const struct miles_policy *policy, int64_t cash_minor);
 enum error_code miles_policy_in_force(struct pg *db, struct arena *arena, struct currency currency,
                                       struct miles_policy *policy);
 
+/* The shop's own accounts: where points come from, and where they go. */
+extern const struct account_id loyalty_account_issued, loyalty_account_redeemed;
+
 struct loyalty_balance {
     struct account_id account_id;
     int64_t posted, held, incoming;

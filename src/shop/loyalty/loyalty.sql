@@ -83,10 +83,6 @@ FROM opened
 WHERE user_id = :user_id
 RETURNING id;
 
--- name: transfer_exists(root_id uuid) :one
--- returns: phase text
-SELECT phase FROM transfer WHERE root_id = :root_id AND step = 0;
-
 -- name: transfer_hold_open(root_id uuid, user_id user_id, points int8, order_id order_id) :one
 -- returns: id account_id
 WITH account AS (

@@ -8,9 +8,6 @@
 
 #include <stdlib.h>
 
-static const struct account_id account_issued = {{{0, 0, 0, 0, 0, 0, 0x80, 0, 0x80, 0, 0, 0, 0, 0, 0, 1}}};
-static const struct account_id account_redeemed = {{{0, 0, 0, 0, 0, 0, 0x80, 0, 0x80, 0, 0, 0, 0, 0, 0, 2}}};
-
 static bool earns(const struct loyalty_settlement *item)
 {
     return item->earn_points > 0;
@@ -233,8 +230,8 @@ static enum error_code queue_transfers(struct pg *db, struct arena *arena,
             continue;
         ids[n] = capture ? item->hold_id : roots[i % count];
         steps[n] = capture;
-        debits[n] = capture ? item->account_id : account_issued;
-        credits[n] = capture ? account_redeemed : item->account_id;
+        debits[n] = capture ? item->account_id : loyalty_account_issued;
+        credits[n] = capture ? loyalty_account_redeemed : item->account_id;
         points[n] = capture ? item->held_points : item->earn_points;
         phases[n] = capture ? STR("posted") : STR("pending");
         kinds[n] = capture ? STR("redeem") : STR("earn");
