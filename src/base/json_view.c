@@ -277,15 +277,12 @@ static bool read_all(struct reader *r, const struct json_view **root)
 const struct json_view *json_view_read(struct arena *arena, struct str text, struct json_view_fault *fault)
 {
     const struct json_view *root = NULL;
-    struct reader r = {.arena = arena, .at = text.ptr, .end = text.ptr + text.len};
-    bool read = false;
-    if (!str_is_utf8(text))
-        r.wrong = "bytes that are not UTF-8";
-    else
-        read = text.len > 0 && read_all(&r, &root);
+    const char *from = text.ptr ? text.ptr : "";
+    struct reader r = {.arena = arena, .at = from, .end = from + text.len};
+    bool read = str_is_utf8(text) ? read_all(&r, &root) : refuse(&r, "bytes that are not UTF-8");
     if (!read && fault) {
         const char *usual = r.at == r.end ? "the end, too early" : "what cannot stand there";
-        *fault = (struct json_view_fault){r.wrong ? r.wrong : usual, (size_t)(r.at - text.ptr)};
+        *fault = (struct json_view_fault){r.wrong ? r.wrong : usual, (size_t)(r.at - from)};
     }
     return read ? root : NULL;
 }
