@@ -213,14 +213,14 @@ class Grown(unittest.TestCase):
         self.check('listing_price_up', base | {'after_key': 50000, 'after_id': '00000000-0000-0000-0000-000000000000'}, sorted_max=21)
         self.check('listing_plan', {'currency': 'HKD', 'category_id': category, 'facets': '{colour=navy}', 'page_size': 20})
         both = keys('material=Felt', 'colour=orange')
-        self.check('listing_narrow', base | {'sort': 'n', 'keys': both, 'pairs': self.one(f"SELECT listing_to_find('{both}')")})
+        self.check('listing_narrow', base | {'sort': 'n', 'pairs': self.one(f"SELECT listing_to_find('{both}')")})
 
     def test_pages_are_planned_once(self):
         """Planning takes longer than running them: after five times PostgreSQL keeps the plan, since planning for the values at hand gains nothing."""
         base = {'currency': 'HKD', 'in_stock_only': 'false', 'page_size': 20, 'price_least': 20000}
         pair = self.one("SELECT keys, listing_to_find(keys) FROM (SELECT listing_keys(NULL, NULL, NULL, '{material=Felt,colour=orange}')) k(keys)").split('|')
         for name, values in (('listing_newest', base), ('listing_price_up', base), ('listing_price_down', base), ('listing_name', base),
-                             ('listing_narrow', base | {'sort': 'u', 'keys': pair[0], 'pairs': pair[1]}),
+                             ('listing_narrow', base | {'sort': 'u', 'pairs': pair[1]}),
                              ('listing_plan', {'currency': 'HKD', 'facets': '{material=Felt,colour=orange}', 'page_size': 20})):
             with self.subTest(query=name):
                 query = self.queries[name]
@@ -240,7 +240,13 @@ class Grown(unittest.TestCase):
         generic = ('force_generic_plan',)  # as the handler runs it
         for more in ({}, {'category_id': category}, {'facets': '{colour=navy}'}, {'category_id': category, 'facets': '{colour=navy,material=Silk}', 'price_least': 20000},
                      {'in_stock_only': 'true'}, {'typed': 'shirt'}):
-            self.check('listing_facets', base | more, generic, sorted_max=5000)
+            self.check('listing_facet_products', base | more, generic)
+        for more in ({}, {'category_id': category}, {'category_id': category, 'of': '=colour'}):
+            self.check('listing_facet_kept', {'currency': 'HKD'} | more, generic)
+        keys = self.one(f"SELECT array_agg(key) FROM (SELECT key FROM listing_count WHERE list_id = '{category}' AND currency = 'HKD' LIMIT 300) k")
+        self.check('listing_key_names', {'keys': keys})
+        vendors = self.one('SELECT array_agg(id) FROM (SELECT id FROM vendor LIMIT 50) v')
+        self.check('listing_facet_names', {'category_id': category, 'vendors': vendors, 'codes': '{colour,season}'})
         self.check('listing_count_fold', {'most': 1000})
 
 

@@ -1,5 +1,8 @@
+#include "base/buf.h"
 #include "shop/catalog/catalog.h"
+#include "shop/catalog/facets.h"
 
+#include <endian.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -174,6 +177,84 @@ static void test_facets(void **state)
     assert_string_equal(catalog_facet(arena, STR("ratio:16:9")).ptr, "ratio=16:9");
 }
 
+/* Appends what PostgreSQL's array_send() makes of these numbers. */
+static void product_put(struct buf *products, const int64_t *numbers, size_t count)
+{
+    uint32_t head[5] = {htobe32(1), 0, htobe32(20), htobe32((uint32_t)count), htobe32(1)},
+             length = htobe32(8);
+    buf_append(products, (struct str){(const char *)head, sizeof head});
+    for (size_t i = 0; i < count; i++) {
+        uint64_t number = htobe64((uint64_t)numbers[i]);
+        buf_append(products, (struct str){(const char *)&length, sizeof length});
+        buf_append(products, (struct str){(const char *)&number, sizeof number});
+    }
+}
+
+static int64_t counted(struct facet_tally tally, int64_t key)
+{
+    for (size_t i = 0; i < tally.slot_count; i++)
+        if (tally.slots[i].count && tally.slots[i].key == key)
+            return tally.slots[i].count;
+    return 0;
+}
+
+static void test_facets_count_what_a_question_lets_pass(void **state)
+{
+    (void)state;
+    struct buf products = buf_new(BUF_DEFAULT_MAX);
+    for (int64_t n = 0; n < 500;
+         n++) /* each costs n, every other one is in stock; a key of its own and one of all */
+        product_put(&products, (int64_t[]){INT64_MIN + n, 777777, n * 2 + n % 2}, 3);
+    product_put(&products, (int64_t[]){INT64_C(9000000) * 2 + 1}, 1);
+    struct facet_filter all = {{false, 0}, {false, 0}, false};
+    struct facet_filter some = {{true, 100}, {true, 199}, true};
+
+    struct facet_tally tally = facets_tally(arena, buf_str(&products), STR(""), &all);
+    assert_int_equal(tally.used, 500 + 1 + 1 + 1 + 2);
+    assert_int_equal(counted(tally, FACET_KEY_TOTAL), 501);
+    assert_int_equal(counted(tally, FACET_KEY_STOCK), 251);
+    assert_int_equal(counted(tally, 777777), 500);
+    assert_int_equal(counted(tally, INT64_MIN + 499), 1);
+    assert_int_equal(counted(tally, 1), 500);
+    assert_int_equal(counted(tally, FACET_BANDS), 1);
+
+    tally = facets_tally(arena, buf_str(&products), STR("=colour"), &some);
+    assert_int_equal(counted(tally, FACET_KEY_TOTAL), 50);
+    assert_int_equal(counted(tally, INT64_MIN + 100), 0);
+    assert_int_equal(counted(tally, INT64_MIN + 101), 1);
+    assert_int_equal(counted(tally, INT64_MIN + 199), 1);
+
+    tally = facets_tally(arena, buf_str(&products), STR("price"), &some); /* in stock, whatever it costs */
+    assert_int_equal(tally.used, 2);
+    assert_int_equal(counted(tally, 1), 250);
+    tally = facets_tally(arena, buf_str(&products), STR("stock"), &some); /* of that price, those in stock */
+    assert_int_equal(tally.used, 1);
+    assert_int_equal(counted(tally, FACET_KEY_STOCK), 50);
+    assert_int_equal(facets_tally(arena, STR_NONE, STR(""), &all).used, 0);
+    buf_free(&products);
+}
+
+static void test_facets_are_named_once_and_sorted(void **state)
+{
+    (void)state;
+    assert_null(facets_name(42));
+    facets_name_add(42, STR("=colour"), STR("navy"));
+    const struct facet_name *name = facets_name(42);
+    assert_non_null(name);
+    facets_name_add(42, STR("=colour"), STR("navy"));
+    assert_ptr_equal(facets_name(42), name);
+    assert_true(str_equal(name->facet, STR("=colour")) && str_equal(name->value, STR("navy")));
+    struct facet_value values[] = {{STR("vendor"), STR("b"), 1, 0},
+                                   {STR("brand"), STR("d"), 2, 2},
+                                   {STR("brand"), STR("a"), 2, 3},
+                                   {STR("vendor"), STR("a"), 1, 0},
+                                   {STR("brand"), STR("c"), 5, 1}};
+    facets_sort(values, 5);
+    assert_int_equal(values[0].count, 5);
+    assert_true(str_equal(values[1].value, STR("d")) && str_equal(values[2].value, STR("a")));
+    assert_true(str_equal(values[3].value, STR("a")) && str_equal(values[4].value, STR("b")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +265,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_slugs, set_up, tear_down),
         cmocka_unit_test(test_pictures_are_what_they_say),
         cmocka_unit_test_setup_teardown(test_facets, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_facets_count_what_a_question_lets_pass, set_up, tear_down),
+        cmocka_unit_test(test_facets_are_named_once_and_sorted),
     };
     return cmocka_run_group_tests_name("catalog", tests, NULL, NULL);
 }

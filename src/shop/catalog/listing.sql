@@ -168,27 +168,26 @@ FROM walk;
 
 -- All that have what was asked for, sorted: n newest, u cheapest, d dearest, a by name. What was asked stands in a table of one row, so that
 -- PostgreSQL has nothing to gain from planning for the given values, which takes longer than to run it, and plans once for each connection.
--- name: listing_narrow(sort text, currency text, keys int8[], pairs int8[], price_least int8?, price_most int8?, in_stock_only bool, after_number int8?, after_text text?, after_id product_id?, page_size int4) :one
+-- name: listing_narrow(sort text, currency text, pairs int8[], price_least int8?, price_most int8?, in_stock_only bool, after_number int8?, after_text text?, after_id product_id?, page_size int4) :one
 -- returns: items text, more bool, last_number int8?, last_text text?, last_id product_id?
 WITH asked AS MATERIALIZED (
-    SELECT :keys::bigint[] AS keys, :pairs::bigint[] AS pairs, :currency::char(3) AS currency, coalesce(:price_least::bigint, 0) AS least,
+    SELECT :pairs::bigint[] AS pairs, :currency::char(3) AS currency, coalesce(:price_least::bigint, 0) AS least,
            coalesce(:price_most::bigint, 9223372036854775807) AS most, :in_stock_only::boolean AS in_stock_only,
            :page_size::integer + 1 AS most_products, :sort AS sort, :after_number::bigint AS after_number, :after_text::text AS after_text,
            :after_id::uuid AS after_id
 ), found AS (
-    SELECT l.product_id, l.sort_name,
+    SELECT l.product_id, l.sort_name, l.ctid AS at,
            CASE asked.sort WHEN 'n' THEN -(date_part('epoch', l.published_at) * 1000000)::bigint WHEN 'u' THEN l.price_minor
                       WHEN 'd' THEN -l.price_minor END AS number
     FROM asked, listing l
-    WHERE listing_paired(l.keys) @> asked.pairs
-      AND CASE WHEN l.currency = asked.currency AND l.price_minor BETWEEN asked.least AND asked.most AND (l.in_stock OR NOT asked.in_stock_only)
-               THEN l.keys @> asked.keys END -- the dearest test last
+    WHERE listing_paired(l.keys) @> asked.pairs -- which proves that it has the keys, as surely as a key stands for its name: the row need not be asked again
+      AND l.currency = asked.currency AND l.price_minor BETWEEN asked.least AND asked.most AND (l.in_stock OR NOT asked.in_stock_only)
 ), page AS (
     SELECT f.*, row_number() OVER (ORDER BY f.number, CASE asked.sort WHEN 'a' THEN f.sort_name END, CASE WHEN asked.sort IN ('n', 'd') THEN f.product_id END DESC,
                                             f.product_id) AS n
     FROM asked
     CROSS JOIN LATERAL (
-        SELECT f.product_id, f.number, f.sort_name
+        SELECT f.product_id, f.number, f.sort_name, f.at
         FROM found f
         WHERE asked.after_id IS NULL
            OR CASE asked.sort WHEN 'a' THEN (f.sort_name, f.product_id) > (asked.after_text, asked.after_id)
@@ -198,7 +197,7 @@ WITH asked AS MATERIALIZED (
         LIMIT asked.most_products) f
 )
 SELECT coalesce((SELECT '[' || string_agg(l.card, ',' ORDER BY page.n) || ']'
-                 FROM page JOIN listing l ON l.product_id = page.product_id AND l.currency = :currency::char(3)
+                 FROM page JOIN listing l ON l.ctid = page.at -- where it was found, in this statement
                  WHERE page.n <= :page_size), '[]') AS items,
        (SELECT count(*) FROM page) > :page_size AS more,
        CASE WHEN :sort = 'u' THEN last.number ELSE -last.number END AS last_number,

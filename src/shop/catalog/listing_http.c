@@ -1,9 +1,9 @@
 /* Browsing and search. */
 #include "api.h"
-#include "facets_sql.h"
 #include "http/cursor.h"
 #include "listing_sql.h"
 #include "shop/catalog/catalog.h"
+#include "shop/catalog/facets_http.h"
 
 #include <stdio.h>
 
@@ -144,7 +144,6 @@ static enum error_code run_narrow(enum order order, struct request *req, const s
     struct listing_narrow_args args = {
         .sort = {&sort, 1},
         .currency = str_from(api_currency_names[in->currency - 1]),
-        .keys = plan->keys,
         .pairs = plan->pairs,
         .price_least = {in->has_price_min, in->price_min},
         .price_most = {in->has_price_max, in->price_max},
@@ -198,49 +197,6 @@ static enum error_code run(enum order order, struct request *req, const struct a
     return ERR_INTERNAL;
 }
 
-static enum error_code facets_of(enum order order, struct request *req, const struct api_product_list *in,
-                                 struct str_array facets, struct str *body)
-{
-    *body = STR_NONE;
-    if (!in->facets)
-        return ERR_OK;
-    struct listing_facets_args args = {
-        .currency = str_from(api_currency_names[in->currency - 1]),
-        .category_id = {in->has_category_id, in->category_id},
-        .vendor_id = {in->has_vendor_id, in->vendor_id},
-        .brand = in->has_brand ? in->brand : STR_NONE,
-        .facets = facets,
-        .price_least = {in->has_price_min, in->price_min},
-        .price_most = {in->has_price_max, in->price_max},
-        .in_stock_only = in->in_stock,
-        .typed = in->has_q ? in->q : STR_NONE,
-        .corrected = order == SIMILAR,
-    };
-    struct pg *db = req->db;
-    enum error_code code = pg_pipeline_begin(db);
-    if (code)
-        return code;
-    pg_command_queue(db, "BEGIN READ ONLY");
-    /* To plan it takes longer than to run it. */
-    pg_command_queue(db, "SET LOCAL plan_cache_mode = force_generic_plan");
-    listing_facets_queue(db, args);
-    pg_command_queue(db, "COMMIT");
-    code = pg_pipeline_sync(db);
-    struct listing_facets_row row;
-    bool found = false;
-    enum error_code codes[5];
-    codes[0] = pg_command_fetch(db);
-    codes[1] = pg_command_fetch(db);
-    codes[2] = listing_facets_fetch(db, req->arena, &row, &found);
-    codes[3] = pg_command_fetch(db);
-    codes[4] = pg_pipeline_end(db);
-    for (size_t i = 0; !code && i < sizeof codes / sizeof *codes; i++)
-        code = codes[i];
-    if (!code)
-        *body = row.body;
-    return code;
-}
-
 static enum order order_of(const struct api_product_list *in)
 {
     static const enum order orders[] = {[API_PRODUCT_LIST_SORT_NEWEST] = NEWEST,
@@ -281,8 +237,8 @@ enum error_code product_list_handle(struct request *req, const struct api_produc
         order = SIMILAR; /* nothing has these words: perhaps they were typed wrongly */
         code = run(order, req, in, facets, from, &page);
     }
-    struct str counts;
-    if (!code)
-        code = facets_of(order, req, in, facets, &counts);
+    struct str counts = STR_NONE;
+    if (!code && in->facets)
+        code = catalog_facets(req, in, facets, order == SIMILAR, &counts);
     return code ? code : respond_listing(req, order, &page, counts);
 }

@@ -1,0 +1,63 @@
+/* Facets: what is counted of the products that a question about further choices looks at, and what keys mean.
+ * Pure but for the names, which the process keeps: a key is a hash of its name (listing_key in the schema),
+ * so what it means never changes. */
+#ifndef CATHAY_SHOP_CATALOG_FACETS_H
+#define CATHAY_SHOP_CATALOG_FACETS_H
+
+#include "base/arena.h"
+#include "pg/pg_types.h"
+
+#define FACET_VALUES_MAX 50   /* told of a facet */
+#define FACET_NAMES_MAX 65536 /* kept by the process, some 10 MB; further ones are looked up each time */
+
+/* Keys that name no attribute, brand, vendor or category: a product itself, one that is in stock, and from 1
+ * on the price bands. */
+#define FACET_KEY_TOTAL 0
+#define FACET_KEY_STOCK (-1)
+#define FACET_BANDS 13
+/* Where they begin, in minor units, as listing_bands() in the schema has it. */
+extern const int64_t facet_bands[FACET_BANDS];
+
+/* What a question lets pass. */
+struct facet_filter {
+    struct opt_int64 price_least, price_most;
+    bool in_stock_only;
+};
+
+struct facet_count {
+    int64_t key;
+    int64_t count; /* 0: an empty slot */
+};
+/* A table of slots, in no order. */
+struct facet_tally {
+    struct facet_count *slots;
+    size_t slot_count, used;
+};
+
+/* Counts what the products of a question have: each product's keys, itself, its price band, and whether it is
+ * in stock; of a question about "price" or "stock" that alone. products: for each the bytes of PostgreSQL's
+ * array_send() of its keys and, behind them, its price times two, plus one where it is in stock. */
+struct facet_tally facets_tally(struct arena *arena, struct str products, struct str question,
+                                const struct facet_filter *filter);
+
+/* facet: '=' and an attribute's code, or brand, vendor, category, price, stock, total. Lives as long as the
+ * process. */
+struct facet_name {
+    int64_t key;
+    struct str facet, value;
+};
+/* NULL: not met yet. Thread-safe. */
+const struct facet_name *facets_name(int64_t key);
+/* Keeps it where there is room. Thread-safe. */
+void facets_name_add(int64_t key, struct str facet, struct str value);
+
+/* A value of a facet with its count. place: before values of the same count, where they do not go by their
+ * names. */
+struct facet_value {
+    struct str facet, value;
+    int64_t count, place;
+};
+/* By facet, the greatest count first. */
+void facets_sort(struct facet_value *values, size_t count);
+
+#endif
