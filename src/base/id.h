@@ -6,6 +6,8 @@
 
 #include "base/str.h"
 
+#include <endian.h>
+
 struct uuid {
     uint8_t bytes[16];
 };
@@ -27,9 +29,18 @@ static inline bool uuid_equal(struct uuid a, struct uuid b)
 {
     return memcmp(a.bytes, b.bytes, sizeof a.bytes) == 0;
 }
+/* The order of PostgreSQL's uuid: byte by byte. Two numbers, as lists of a batch are sorted and searched by
+ * it. */
 static inline int uuid_compare(struct uuid a, struct uuid b)
 {
-    return memcmp(a.bytes, b.bytes, sizeof a.bytes);
+    for (size_t half = 0; half < sizeof a.bytes; half += 8) {
+        uint64_t x, y;
+        memcpy(&x, a.bytes + half, 8);
+        memcpy(&y, b.bytes + half, 8);
+        if (x != y)
+            return be64toh(x) < be64toh(y) ? -1 : 1;
+    }
+    return 0;
 }
 static inline bool uuid_is_zero(struct uuid a)
 {

@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+#define TEXT_OF(macro) TEXT_OF_(macro)
+#define TEXT_OF_(number) #number
+
 struct reader {
     struct arena *arena;
     const char *at, *end;
@@ -11,8 +14,16 @@ struct reader {
     /* the objects and arrays that are open, and where the value after each goes */
     struct json_view *open[JSON_VIEW_DEPTH_MAX];
     const struct json_view **after[JSON_VIEW_DEPTH_MAX];
+    size_t members[JSON_VIEW_DEPTH_MAX];
     size_t depth;
+    const char *wrong; /* where it is not simply no JSON */
 };
+
+static bool refuse(struct reader *r, const char *reason)
+{
+    r->wrong = reason;
+    return false;
+}
 
 /* 0 at the end, which no token begins with. */
 static char next_token(struct reader *r)
@@ -186,8 +197,11 @@ static bool take_name(struct reader *r, struct str *name, const char **start)
     if (!take_string(r, &inside))
         return false;
     *name = unescaped(r->arena, inside);
-    const struct json_view *object = r->open[r->depth - 1];
-    return !json_view_member(object, *name) && next_token(r) == ':' && take_text(r, ":", 1);
+    if (++r->members[r->depth - 1] > JSON_VIEW_MEMBERS_MAX)
+        return refuse(r, "an object of more than " TEXT_OF(JSON_VIEW_MEMBERS_MAX) " members");
+    if (json_view_member(r->open[r->depth - 1], *name))
+        return refuse(r, "a member that is there twice");
+    return next_token(r) == ':' && take_text(r, ":", 1);
 }
 
 static void close_value(struct reader *r, struct json_view *value)
@@ -226,8 +240,10 @@ static bool read_all(struct reader *r, const struct json_view **root)
     const char *start = NULL;
     for (bool done = false; !done;) {
         char c = next_token(r);
-        if (!c || ++r->values > JSON_VIEW_VALUES_MAX)
+        if (!c)
             return false;
+        if (++r->values > JSON_VIEW_VALUES_MAX)
+            return refuse(r, "more than " TEXT_OF(JSON_VIEW_VALUES_MAX) " values");
         struct json_view *value = ARENA_NEW(r->arena, struct json_view);
         *value = (struct json_view){.name = name, .start = start, .text = {r->at, 0}};
         *where = value;
@@ -238,10 +254,11 @@ static bool read_all(struct reader *r, const struct json_view **root)
             close_value(r, value);
         } else {
             if (r->depth == JSON_VIEW_DEPTH_MAX)
-                return false;
+                return refuse(r, "nested deeper than " TEXT_OF(JSON_VIEW_DEPTH_MAX) " levels");
             value->kind = c == '{' ? JSON_VIEW_OBJECT : JSON_VIEW_ARRAY;
             r->at++;
             r->open[r->depth] = value;
+            r->members[r->depth] = 0;
             r->after[r->depth++] = where;
             name = STR_NONE;
             bool is_empty = next_token(r) == (c == '{' ? '}' : ']');
@@ -257,13 +274,17 @@ static bool read_all(struct reader *r, const struct json_view **root)
     return true;
 }
 
-const struct json_view *json_view_read(struct arena *arena, struct str text)
+const struct json_view *json_view_read(struct arena *arena, struct str text, struct json_view_fault *fault)
 {
     const struct json_view *root = NULL;
-    if (text.len == 0 || !str_is_utf8(text))
-        return NULL;
-    struct reader r = {.arena = arena, .at = text.ptr, .end = text.ptr + text.len};
-    return read_all(&r, &root) ? root : NULL;
+    const char *from = text.ptr ? text.ptr : "";
+    struct reader r = {.arena = arena, .at = from, .end = from + text.len};
+    bool read = str_is_utf8(text) ? read_all(&r, &root) : refuse(&r, "bytes that are not UTF-8");
+    if (!read && fault) {
+        const char *usual = r.at == r.end ? "the end, too early" : "what cannot stand there";
+        *fault = (struct json_view_fault){r.wrong ? r.wrong : usual, (size_t)(r.at - from)};
+    }
+    return read ? root : NULL;
 }
 
 const struct json_view *json_view_member(const struct json_view *object, struct str name)
@@ -274,6 +295,53 @@ const struct json_view *json_view_member(const struct json_view *object, struct 
         if (str_equal(member->name, name))
             return member;
     return NULL;
+}
+
+static size_t count_inside(const struct json_view *value)
+{
+    size_t count = 0;
+    for (const struct json_view *inside = value->first; inside; inside = inside->next)
+        count++;
+    return count;
+}
+
+bool json_view_equal(struct arena *arena, const struct json_view *a, const struct json_view *b)
+{
+    if (!a || !b || a->kind != b->kind)
+        return a == b;
+    if (a->kind == JSON_VIEW_STRING)
+        return str_equal(json_view_string(arena, a), json_view_string(arena, b));
+    if (a->kind != JSON_VIEW_OBJECT && a->kind != JSON_VIEW_ARRAY)
+        return str_equal(a->text, b->text);
+    if (count_inside(a) != count_inside(b))
+        return false;
+    const struct json_view *other = b->first;
+    for (const struct json_view *inside = a->first; inside; inside = inside->next, other = other->next) {
+        const struct json_view *same =
+            a->kind == JSON_VIEW_OBJECT ? json_view_member(b, inside->name) : other;
+        if (!json_view_equal(arena, inside, same))
+            return false;
+    }
+    return true;
+}
+
+struct str json_view_compact(struct arena *arena, const struct json_view *value)
+{
+    struct str text = value->text;
+    char *out = arena_bytes(arena, text.len);
+    size_t len = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (c == '"')
+            in_string = !in_string;
+        else if (!in_string && (c == ' ' || c == '\n' || c == '\r' || c == '\t'))
+            continue;
+        out[len++] = c;
+        if (c == '\\' && i + 1 < text.len)
+            out[len++] = text.ptr[++i];
+    }
+    return (struct str){out, len};
 }
 
 struct str json_view_string(struct arena *arena, const struct json_view *value)

@@ -12,6 +12,7 @@
 
 #define JSON_VIEW_DEPTH_MAX 32
 #define JSON_VIEW_VALUES_MAX 16384
+#define JSON_VIEW_MEMBERS_MAX 512 /* of one object: each name is compared with those before it */
 
 enum json_view_kind {
     JSON_VIEW_OBJECT,
@@ -30,9 +31,19 @@ struct json_view {
     const struct json_view *first, *next;
 };
 
-/* NULL: not JSON, or beyond the limits. */
-const struct json_view *json_view_read(struct arena *arena, struct str text);
+/* Why a text could not be read, and at which byte. */
+struct json_view_fault {
+    const char *reason; /* a part of a sentence */
+    size_t at;
+};
+
+/* NULL: not JSON, or beyond the limits; then *fault says why, unless it is NULL. */
+const struct json_view *json_view_read(struct arena *arena, struct str text, struct json_view_fault *fault);
 const struct json_view *json_view_member(const struct json_view *object, struct str name);
+/* Whether both mean the same: members in any order, strings without escapes, numbers as they are written. */
+bool json_view_equal(struct arena *arena, const struct json_view *a, const struct json_view *b);
+/* The value as it stands, without space between its parts. */
+struct str json_view_compact(struct arena *arena, const struct json_view *value);
 /* STR_NONE where it is no string; in the text where it has no escapes. */
 struct str json_view_string(struct arena *arena, const struct json_view *value);
 /* False where it is no number, or none without a fraction that fits. */

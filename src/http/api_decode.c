@@ -3,8 +3,8 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/id.h"
+#include "base/json_view.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,13 +14,34 @@ struct any_array {
     size_t count;
 };
 
+/* Where the decoder is: a member's name behind its parent's, or an index. They are put together for a fault
+ * only. */
+struct place {
+    const struct place *parent;
+    struct str name; /* STR_NONE: [index] */
+    size_t index;
+};
+
 struct decoding {
     struct arena *arena;
     struct error *error;
     bool failed;
-    char path[sizeof((struct error_field *)0)->field];
-    size_t path_len;
+    const struct place *place;
 };
+
+/* What does not fit is cut off. */
+static size_t put_path(const struct place *place, char *out, size_t size)
+{
+    if (!place)
+        return 0;
+    size_t len = put_path(place->parent, out, size);
+    int wanted = place->name.ptr
+                     ? snprintf(out + len, size - len, "%s%.*s", len ? "." : "", STR_ARG(place->name))
+                     : snprintf(out + len, size - len, "[%zu]", place->index);
+    CHECK(wanted >= 0);
+    len += (size_t)wanted;
+    return len < size ? len : size - 1;
+}
 
 static void fault(struct decoding *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -32,31 +53,8 @@ static void fault(struct decoding *d, const char *format, ...)
     vsnprintf(reason, sizeof reason, format, args);
     va_end(args);
     d->failed = true;
-    error_field_add(d->error, d->path_len ? d->path : "body", "%s", reason);
-}
-
-/* Paths grow by ".name" or "[index]" and are cut back to their former length; what does not fit is cut off.
- */
-static size_t path_push(struct decoding *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static size_t path_push(struct decoding *d, const char *format, ...)
-{
-    size_t before = d->path_len;
-    va_list args;
-    va_start(args, format);
-    int wanted = vsnprintf(d->path + before, sizeof d->path - before, format, args);
-    va_end(args);
-    CHECK(wanted >= 0);
-    d->path_len += (size_t)wanted;
-    if (d->path_len >= sizeof d->path)
-        d->path_len = sizeof d->path - 1;
-    return before;
-}
-
-static void path_pop(struct decoding *d, size_t before)
-{
-    d->path_len = before;
-    d->path[before] = '\0';
+    char path[sizeof((struct error_field *)0)->field];
+    error_field_add(d->error, put_path(d->place, path, sizeof path) ? path : "body", "%s", reason);
 }
 
 /* ---- checks of texts ---- */
@@ -238,9 +236,11 @@ static void member_missing(struct decoding *d, const struct api_member *member, 
 
 /* ---- JSON ---- */
 
-static void decode_node(struct decoding *d, const struct api_schema *schema, const json_t *json, void *out);
+static void decode_node(struct decoding *d, const struct api_schema *schema, const struct json_view *json,
+                        void *out);
 
-static void decode_member(struct decoding *d, const struct api_member *member, const json_t *json, void *base)
+static void decode_member(struct decoding *d, const struct api_member *member, const struct json_view *json,
+                          void *base)
 {
     if (!json) {
         member_missing(d, member, base);
@@ -248,136 +248,147 @@ static void decode_member(struct decoding *d, const struct api_member *member, c
     }
     if (member->has_offset >= 0)
         *((bool *)base + member->has_offset) = true;
-    if (json_is_null(json) && member->null_offset >= 0)
+    if (json->kind == JSON_VIEW_NULL && member->null_offset >= 0)
         *((bool *)base + member->null_offset) = true;
     else
         decode_node(d, member->schema, json, (char *)base + member->offset);
 }
 
-static const struct api_member *member_named(const struct api_schema *schema, const char *name)
+static bool is_known(const struct api_schema *schema, struct str name)
 {
     for (size_t i = 0; i < schema->member_count; i++)
-        if (strcmp(schema->members[i].name, name) == 0)
-            return &schema->members[i];
-    return NULL;
+        if (str_equal(str_from(schema->members[i].name), name))
+            return true;
+    return false;
 }
 
-static void decode_object(struct decoding *d, const struct api_schema *schema, const json_t *json, void *out)
+static void decode_object(struct decoding *d, const struct api_schema *schema, const struct json_view *json,
+                          void *out)
 {
-    if (!json_is_object(json)) {
+    struct place here = {.parent = d->place};
+    int64_t count = 0;
+    if (json->kind != JSON_VIEW_OBJECT) {
         fault(d, "must be an object");
         return;
     }
-    if ((int64_t)json_object_size(json) < schema->minimum)
+    for (const struct json_view *sent = json->first; sent; sent = sent->next)
+        count++;
+    if (count < schema->minimum)
         fault(d, "needs at least %lld of its members", (long long)schema->minimum);
-    for (void *at = json_object_iter((json_t *)json); at; at = json_object_iter_next((json_t *)json, at)) {
-        const char *name = json_object_iter_key(at);
-        if (!member_named(schema, name)) {
-            size_t before = path_push(d, "%s%s", d->path_len ? "." : "", name);
+    d->place = &here;
+    for (const struct json_view *sent = json->first; sent; sent = sent->next) {
+        here.name = sent->name.ptr ? sent->name : STR("");
+        if (!is_known(schema, here.name))
             fault(d, "is not a member that the contract knows");
-            path_pop(d, before);
-        }
     }
     for (size_t i = 0; i < schema->member_count; i++) {
         const struct api_member *member = &schema->members[i];
-        size_t before = path_push(d, "%s%s", d->path_len ? "." : "", member->name);
-        decode_member(d, member, json_object_get(json, member->name), out);
-        path_pop(d, before);
+        here.name = str_from(member->name);
+        decode_member(d, member, json_view_member(json, here.name), out);
     }
+    d->place = here.parent;
 }
 
-static void decode_array(struct decoding *d, const struct api_schema *schema, const json_t *json, void *out)
+static bool is_repeated(struct decoding *d, const struct json_view *array, const struct json_view *item)
 {
-    if (!json_is_array(json)) {
+    for (const struct json_view *earlier = array->first; earlier != item; earlier = earlier->next)
+        if (json_view_equal(d->arena, earlier, item))
+            return true;
+    return false;
+}
+
+static void decode_array(struct decoding *d, const struct api_schema *schema, const struct json_view *json,
+                         void *out)
+{
+    struct place here = {.parent = d->place};
+    size_t count = 0;
+    if (json->kind != JSON_VIEW_ARRAY) {
         fault(d, "must be an array");
         return;
     }
-    size_t count = json_array_size(json);
+    for (const struct json_view *item = json->first; item; item = item->next)
+        count++;
     if (!check_count(d, schema, (int64_t)count, "item", "items"))
         return;
     char *items = arena_alloc(d->arena, schema->item_size * count + 1);
-    for (size_t i = 0; i < count; i++) {
-        size_t before = path_push(d, "[%zu]", i);
-        const json_t *item = json_array_get(json, i);
-        decode_node(d, schema->items, item, items + i * schema->item_size);
-        for (size_t earlier = 0; schema->unique_items && earlier < i; earlier++)
-            if (json_equal(json_array_get(json, earlier), item)) {
-                fault(d, "is there twice");
-                break;
-            }
-        path_pop(d, before);
+    d->place = &here;
+    for (const struct json_view *item = json->first; item; item = item->next, here.index++) {
+        decode_node(d, schema->items, item, items + here.index * schema->item_size);
+        if (schema->unique_items && is_repeated(d, json, item))
+            fault(d, "is there twice");
     }
+    d->place = here.parent;
     struct any_array array = {items, count};
     memcpy(out, &array, sizeof array);
 }
 
-static unsigned json_type_of(const json_t *json)
+static bool is_whole(struct str number)
 {
-    switch (json_typeof(json)) {
-    case JSON_OBJECT:
+    for (size_t i = 0; i < number.len; i++)
+        if (is_one_of(number.ptr[i], STR(".eE")))
+            return false;
+    return true;
+}
+
+static void decode_integer(struct decoding *d, const struct api_schema *schema, const struct json_view *json,
+                           int64_t *out)
+{
+    if (json_view_integer(json, out))
+        check_integer(d, schema, *out);
+    else if (json->kind == JSON_VIEW_NUMBER && is_whole(json->text))
+        fault(d, "does not fit into 64 bits");
+    else
+        fault(d, "must be an integer");
+}
+
+static unsigned json_type_of(const struct json_view *json)
+{
+    switch (json->kind) {
+    case JSON_VIEW_OBJECT:
         return API_JSON_OBJECT;
-    case JSON_ARRAY:
+    case JSON_VIEW_ARRAY:
         return API_JSON_ARRAY;
-    case JSON_STRING:
+    case JSON_VIEW_STRING:
         return API_JSON_STRING;
-    case JSON_INTEGER:
-    case JSON_REAL:
+    case JSON_VIEW_NUMBER:
         return API_JSON_NUMBER;
-    case JSON_TRUE:
-    case JSON_FALSE:
+    case JSON_VIEW_LITERAL:
         return API_JSON_BOOLEAN;
-    case JSON_NULL:
+    case JSON_VIEW_NULL:
         break;
     }
     return 0;
 }
 
-static void decode_free_json(struct decoding *d, const struct api_schema *schema, const json_t *json,
-                             void *out)
-{
-    unsigned type = json_type_of(json);
-    if (schema->json_types && !(schema->json_types & type)) {
-        fault(d, "has another type of JSON than the contract says");
-        return;
-    }
-    char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
-    CHECK(text);
-    *(struct str *)out = arena_copy(d->arena, str_from(text));
-    free(text);
-}
-
-static void decode_node(struct decoding *d, const struct api_schema *schema, const json_t *json, void *out)
+static void decode_node(struct decoding *d, const struct api_schema *schema, const struct json_view *json,
+                        void *out)
 {
     switch (schema->kind) {
     case API_KIND_STRING:
     case API_KIND_ENUM:
     case API_KIND_DATE_TIME:
     case API_KIND_ID:
-        if (json_is_string(json)) {
-            struct str text = {json_string_value(json), json_string_length(json)};
-            decode_text(d, schema, arena_copy(d->arena, text), out);
-        } else {
+        if (json->kind == JSON_VIEW_STRING)
+            decode_text(d, schema, arena_copy(d->arena, json_view_string(d->arena, json)), out);
+        else
             fault(d, "must be a string");
-        }
         break;
     case API_KIND_INTEGER:
-        if (json_is_integer(json)) {
-            *(int64_t *)out = json_integer_value(json);
-            check_integer(d, schema, *(int64_t *)out);
-        } else {
-            fault(d, "must be an integer");
-        }
+        decode_integer(d, schema, json, out);
         break;
     case API_KIND_BOOLEAN:
-        if (json_is_boolean(json)) {
-            *(bool *)out = json_is_true(json);
+        if (json->kind == JSON_VIEW_LITERAL) {
+            *(bool *)out = json->text.len == 4;
             check_boolean(d, schema, *(bool *)out);
         } else {
             fault(d, "must be true or false");
         }
         break;
     case API_KIND_JSON:
-        decode_free_json(d, schema, json, out);
+        if (schema->json_types && !(schema->json_types & json_type_of(json)))
+            fault(d, "has another type of JSON than the contract says");
+        else
+            *(struct str *)out = json_view_compact(d->arena, json);
         break;
     case API_KIND_ARRAY:
         decode_array(d, schema, json, out);
@@ -388,43 +399,21 @@ static void decode_node(struct decoding *d, const struct api_schema *schema, con
     }
 }
 
-/* Jansson's own limit is 2048 deep; this scan keeps the recursion of everybody behind it shallow. */
-static bool too_deep(struct str json)
+static const struct json_view *parse_json(struct arena *arena, struct str text, struct error *error)
 {
-    int depth = 0;
-    bool in_string = false;
-    for (size_t i = 0; i < json.len; i++) {
-        char c = json.ptr[i];
-        if (in_string) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                in_string = false;
-        } else if (c == '"') {
-            in_string = true;
-        } else if (c == '{' || c == '[') {
-            if (++depth > API_JSON_DEPTH_MAX)
-                return true;
-        } else if (c == '}' || c == ']') {
-            depth--;
+    struct json_view_fault wrong;
+    const struct json_view *json = json_view_read(arena, text, &wrong);
+    if (json)
+        return json;
+    int line = 1, column = 1;
+    for (size_t i = 0; i < wrong.at; i++, column++)
+        if (text.ptr[i] == '\n') {
+            line++;
+            column = 0;
         }
-    }
-    return false;
-}
-
-static json_t *parse_json(struct str text, struct error *error)
-{
-    if (too_deep(text)) {
-        error_set(error, ERR_BAD_REQUEST, "The body is nested deeper than %d levels.", API_JSON_DEPTH_MAX);
-        return NULL;
-    }
-    json_error_t problem;
-    json_t *json =
-        json_loadb(text.ptr ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
-    if (!json)
-        error_set(error, ERR_BAD_REQUEST, "The body is not valid JSON: line %d, column %d: %s.", problem.line,
-                  problem.column, problem.text);
-    return json;
+    error_set(error, ERR_BAD_REQUEST, "The body is not valid JSON: line %d, column %d: %s.", line, column,
+              wrong.reason);
+    return NULL;
 }
 
 static bool finish(struct decoding *d)
@@ -438,11 +427,10 @@ bool api_decode_json(const struct api_schema *schema, struct str json, struct ar
                      struct error *error)
 {
     struct decoding d = {.arena = arena, .error = error};
-    json_t *root = parse_json(json, error);
+    const struct json_view *root = parse_json(arena, json, error);
     if (!root)
         return false;
     decode_node(&d, schema, root, out);
-    json_decref(root);
     return finish(&d);
 }
 
@@ -534,9 +522,10 @@ static void decode_query_array(struct decoding *d, const struct api_member *memb
                 fault(d, "is given twice with the same value");
                 break;
             }
-        size_t before = path_push(d, "[%zu]", count);
+        const struct place here = {.parent = d->place, .index = count};
+        d->place = &here;
         decode_scalar(d, schema->items, fields[i].value, items + count * schema->item_size);
-        path_pop(d, before);
+        d->place = here.parent;
         count++;
     }
     if (!items) {
@@ -575,16 +564,16 @@ static void decode_query_parameter(struct decoding *d, const struct api_member *
 
 static size_t split_query(struct decoding *d, struct str query, struct query_field *fields)
 {
+    const struct place here = {.name = STR("query")};
     size_t count = 0;
+    d->place = &here;
     while (query.ptr) {
         struct str value = str_split(&query, '&');
         if (value.len == 0)
             continue;
         struct str name = str_split(&value, '=');
-        size_t before = path_push(d, "query");
         if (count == API_QUERY_FIELDS_MAX) {
             fault(d, "has more than %d parameters", API_QUERY_FIELDS_MAX);
-            path_pop(d, before);
             break;
         }
         name = api_percent_decode(d->arena, name, true);
@@ -593,8 +582,8 @@ static size_t split_query(struct decoding *d, struct str query, struct query_fie
             fault(d, "is not percent-encoded UTF-8");
         else
             fields[count++] = (struct query_field){.name = name, .value = value};
-        path_pop(d, before);
     }
+    d->place = NULL;
     return count;
 }
 
@@ -619,10 +608,12 @@ static void decode_parameters(struct decoding *d, const struct api_request_schem
     struct query_field fields[API_QUERY_FIELDS_MAX];
     size_t field_count = split_query(d, input->query, fields);
     size_t path_index = 0;
+    struct place here = {0};
+    d->place = &here;
     for (size_t i = 0; i < schema->parameter_count; i++) {
         const struct api_parameter *parameter = &schema->parameters[i];
         const struct api_member *member = &parameter->member;
-        size_t before = path_push(d, "%s", member->name);
+        here.name = str_from(member->name);
         if (parameter->place == API_PLACE_PATH) {
             CHECK(path_index < input->path_param_count);
             decode_scalar(d, member->schema, input->path_params[path_index++], (char *)base + member->offset);
@@ -631,14 +622,13 @@ static void decode_parameters(struct decoding *d, const struct api_request_schem
         } else {
             decode_header(d, member, input, base);
         }
-        path_pop(d, before);
     }
-    for (size_t i = 0; i < field_count; i++)
-        if (!fields[i].used) {
-            size_t before = path_push(d, "%.*s", STR_ARG(fields[i].name));
+    for (size_t i = 0; i < field_count; i++) {
+        here.name = fields[i].name;
+        if (!fields[i].used)
             fault(d, "is not a query parameter of this operation");
-            path_pop(d, before);
-        }
+    }
+    d->place = NULL;
 }
 
 static bool decode_body(struct decoding *d, const struct api_member *body, struct str text, void *base)
@@ -647,12 +637,10 @@ static bool decode_body(struct decoding *d, const struct api_member *body, struc
         member_missing(d, body, base);
         return true;
     }
-    json_t *json = parse_json(text, d->error);
-    if (!json)
-        return false;
-    decode_member(d, body, json, base);
-    json_decref(json);
-    return true;
+    const struct json_view *json = parse_json(d->arena, text, d->error);
+    if (json)
+        decode_member(d, body, json, base);
+    return json != NULL;
 }
 
 bool api_decode(const struct api_request_schema *schema, const struct api_input *input, struct arena *arena,

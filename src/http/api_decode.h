@@ -25,7 +25,6 @@ enum api_idempotency { API_IDEMPOTENCY_NONE, API_IDEMPOTENCY_OPTIONAL, API_IDEMP
 
 #define API_PATH_PARAMS_MAX 8
 #define API_QUERY_FIELDS_MAX 64
-#define API_JSON_DEPTH_MAX 32
 
 /* One request, as the server has parsed it. */
 struct api_input {

@@ -31,7 +31,7 @@ static void look_at_intent(const struct gateway_intent *intent)
 /* What the shop's own reader takes for JSON, a library does, and the members are the same. */
 static void look_at_json(struct arena *arena, struct str text)
 {
-    const struct json_view *root = json_view_read(arena, text);
+    const struct json_view *root = json_view_read(arena, text, NULL);
     if (!root)
         return;
     json_t *json = load(text, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY);

@@ -70,7 +70,7 @@ static enum error_code call(struct pg *db, struct arena *arena, const char *meth
     enum error_code code = http_partner_call(partner, db, &request, arena, &answer, error);
     if (code)
         return code;
-    *object = json_view_read(arena, answer.body);
+    *object = json_view_read(arena, answer.body, NULL);
     if (answer.status >= 300)
         return refusal(arena, &answer, *object, error);
     if (!*object || (*object)->kind != JSON_VIEW_OBJECT)

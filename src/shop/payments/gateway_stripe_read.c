@@ -220,7 +220,7 @@ enum error_code stripe_event_parse(struct arena *arena, struct str body, struct 
                                    struct error *error)
 {
     *event = (struct gateway_event){.kind = GATEWAY_EVENT_OTHER};
-    if (event_read(arena, json_view_read(arena, body), event))
+    if (event_read(arena, json_view_read(arena, body, NULL), event))
         return ERR_OK;
     return error_set(error, ERR_BAD_REQUEST, "the body is not an event of the gateway");
 }
