@@ -30,6 +30,7 @@ NEVER_PAYS = 3  # of ten buyers
 PAY_WITHIN_S = {'never-pay': 8, 'bots': 8}  # bots do not pay either
 MOST_S = 160
 BOTS = 32
+REPLAYED = 50  # webhooks
 BOTS_AHEAD_S = 0.5  # of people; most of it their tokens are being signed
 SECRET = 'whsec_bench'
 SHORT = {'buyers': 5000, 'units': 200}
@@ -128,23 +129,33 @@ class Course:
         return subprocess.Popen(line, env=self.stand.environment, stdout=subprocess.PIPE, text=True)
 
     def replay_webhooks(self):
-        """What the gateway has told of a payment, told again; the same with a wrong signature and with an old one. How the shop answered."""
-        listed = self.stand.sql("SELECT body FROM webhook WHERE provider = 'stripe' ORDER BY id LIMIT 50").splitlines()
+        """What the gateway has told of a payment, told again, and anew as another event; the same with a wrong signature and with an old one. How the
+        shop answered."""
+        events = self.stand.sql(f"SELECT event_id FROM webhook WHERE provider = 'stripe' AND state = 'processed' ORDER BY id LIMIT {REPLAYED}").splitlines()
+        intents = self.stand.sql(f"SELECT answer FROM payment WHERE state = 'succeeded' ORDER BY id LIMIT {REPLAYED}").splitlines()
         found = {}
-        for text in listed:
-            for name, secret, age_s in (('again', SECRET, 0), ('forged', 'whsec_other', 0), ('old', SECRET, 3600)):
-                moment = int(time.time()) - age_s
-                mac = hmac.new(secret.encode(), f'{moment}.{text}'.encode(), hashlib.sha256).hexdigest()
-                request = urllib.request.Request(f'http://127.0.0.1:{self.stand.port}/v1/webhooks/stripe', text.encode(), method='POST',
-                                                 headers={'Content-Type': 'application/json', 'Stripe-Signature': f't={moment},v1={mac}'})
-                try:
-                    with urllib.request.urlopen(request, timeout=10) as answer:
-                        status = answer.status
-                except urllib.error.HTTPError as refusal:
-                    status = refusal.code
-                found.setdefault(name, {}).setdefault(str(status), 0)
-                found[name][str(status)] += 1
+        for event, intent in zip(events, intents):
+            for name, secret, age_s, expected in (('again', SECRET, 0, 200), ('anew', SECRET, 0, 200), ('forged', 'whsec_other', 0, 401),
+                                                  ('old', SECRET, 3600, 401)):
+                status = self.tell(event if name == 'again' else f'{event}_{name}', json.loads(intent), secret, age_s)
+                if status != expected:
+                    self.stand.is_wrong(f'{self.fault}: a webhook told {name} was answered {status}')
+                found[name] = found.get(name, 0) + 1
+        if found.get('again') != REPLAYED:
+            self.stand.is_wrong(f'{self.fault}: {found.get("again", 0)} of {REPLAYED} webhooks were told again')
         return found
+
+    def tell(self, event, intent, secret, age_s):
+        moment = int(time.time()) - age_s
+        text = json.dumps({'id': event, 'object': 'event', 'type': 'payment_intent.succeeded', 'created': moment, 'data': {'object': intent}})
+        mac = hmac.new(secret.encode(), f'{moment}.{text}'.encode(), hashlib.sha256).hexdigest()
+        request = urllib.request.Request(f'http://127.0.0.1:{self.stand.port}/v1/webhooks/stripe', text.encode(), method='POST',
+                                         headers={'Content-Type': 'application/json', 'Stripe-Signature': f't={moment},v1={mac}'})
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status
+        except urllib.error.HTTPError as refusal:
+            return refusal.code
 
     # ── the course ──
 
