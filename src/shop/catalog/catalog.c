@@ -1,45 +1,41 @@
 /* Rules of the catalog: plain functions on plain data. */
 #include "shop/catalog/catalog.h"
 
-#include <ctype.h>
-#include <jansson.h>
+#include "base/json_view.h"
 
-static json_t *object_of(struct str text)
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+
+static size_t member_count(const struct json_view *object)
 {
-    json_t *value = json_loadb(text.ptr ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES, NULL);
-    if (value && !json_is_object(value)) {
-        json_decref(value);
-        return NULL;
-    }
-    return value;
+    size_t count = 0;
+    for (const struct json_view *member = object->first; member; member = member->next)
+        count++;
+    return count;
 }
 
-static struct str text_of(const json_t *value)
+/* NULL: it is none. */
+static const struct json_view *object_of(struct arena *arena, struct str text)
 {
-    return (struct str){json_string_value(value), json_string_length(value)};
+    const struct json_view *value = json_view_read(arena, text, NULL);
+    return value && value->kind == JSON_VIEW_OBJECT ? value : NULL;
 }
 
 enum error_code catalog_attribute_codes(struct arena *arena, struct str attributes, struct str_array *codes,
                                         struct error *error)
 {
-    json_t *object = object_of(attributes);
-    size_t count = object ? json_object_size(object) : 0;
+    const struct json_view *object = object_of(arena, attributes);
+    size_t count = object ? member_count(object) : 0;
     if (!object || count > PRODUCT_ATTRIBUTES_MAX) {
-        json_decref(object);
         error_field_add(error, "attributes", "is not an object of at most %d attributes",
                         PRODUCT_ATTRIBUTES_MAX);
         return error_set(error, ERR_VALIDATION, "The attributes cannot be read");
     }
     struct str *items = ARENA_ARRAY(arena, struct str, count + 1);
     size_t used = 0;
-    const char *code;
-    json_t *value;
-    json_object_foreach(object, code, value)
-    {
-        (void)value;
-        items[used++] = arena_copy(arena, str_from(code));
-    }
-    json_decref(object);
+    for (const struct json_view *member = object->first; member; member = member->next)
+        items[used++] = member->name.ptr ? member->name : STR("");
     *codes = (struct str_array){items, used};
     return ERR_OK;
 }
@@ -55,99 +51,98 @@ static bool is_colour(struct str text)
     return true;
 }
 
-static bool is_choice(struct str text, const json_t *choices)
+static bool is_choice(struct arena *arena, struct str text, const struct json_view *choices)
 {
-    for (size_t i = 0; i < json_array_size(choices); i++) {
-        if (str_equal(text, text_of(json_array_get(choices, i))))
+    for (const struct json_view *choice = choices ? choices->first : NULL; choice; choice = choice->next)
+        if (str_equal(text, json_view_string(arena, choice)))
             return true;
-    }
     return false;
 }
 
 /* What is wrong with a value; NULL: nothing. */
-static const char *attribute_fault(const json_t *value, const json_t *definition)
+static const char *attribute_fault(struct arena *arena, const struct json_view *value,
+                                   const struct json_view *definition)
 {
     if (!definition)
         return "is not an attribute of this shop";
-    const char *type = json_string_value(json_object_get(definition, "type"));
-    if (strcmp(type, "number") == 0)
-        return json_is_number(value) ? NULL : "is not a number";
-    if (strcmp(type, "boolean") == 0)
-        return json_is_boolean(value) ? NULL : "is neither true nor false";
-    if (!json_is_string(value))
+    struct str type = json_view_string(arena, json_view_member(definition, STR("type")));
+    if (str_equal(type, STR("number"))) {
+        if (value->kind != JSON_VIEW_NUMBER)
+            return "is not a number";
+        /* What a program that reads the answer takes for infinite was not meant. */
+        bool fits =
+            value->text.len <= ATTRIBUTE_NUMBER_MAX && isfinite(strtod(arena_cstr(arena, value->text), NULL));
+        return fits ? NULL : "is too large or longer than 30 characters";
+    }
+    if (str_equal(type, STR("boolean")))
+        return value->kind == JSON_VIEW_LITERAL ? NULL : "is neither true nor false";
+    if (value->kind != JSON_VIEW_STRING)
         return "is not a text";
-    struct str text = text_of(value);
-    if (strcmp(type, "colour") == 0)
+    struct str text = json_view_string(arena, value);
+    if (str_equal(type, STR("colour")))
         return is_colour(text) ? NULL : "is not a colour like #1f2a44";
-    if (strcmp(type, "choice") == 0)
-        return is_choice(text, json_object_get(definition, "choices")) ? NULL : "is not one of the choices";
+    if (str_equal(type, STR("choice")))
+        return is_choice(arena, text, json_view_member(definition, STR("choices")))
+                   ? NULL
+                   : "is not one of the choices";
     size_t length = str_code_points(text);
     return length >= 1 && length <= ATTRIBUTE_TEXT_MAX ? NULL : "is empty or longer than 200 characters";
 }
 
-enum error_code catalog_attributes_check(struct str attributes, struct str definitions, struct error *error)
+enum error_code catalog_attributes_check(struct arena *arena, struct str attributes, struct str definitions,
+                                         struct error *error)
 {
-    json_t *values = object_of(attributes), *known = object_of(definitions);
-    enum error_code code = ERR_OK;
-    const char *name;
-    json_t *value;
-    json_object_foreach(values, name, value)
-    {
-        const char *fault = attribute_fault(value, json_object_get(known, name));
+    const struct json_view *values = object_of(arena, attributes), *known = object_of(arena, definitions);
+    enum error_code code = values && known ? ERR_OK : ERR_VALIDATION;
+    for (const struct json_view *value = code ? NULL : values->first; value; value = value->next) {
+        const char *fault = attribute_fault(arena, value, json_view_member(known, value->name));
         if (!fault)
             continue;
         char field[96];
-        snprintf(field, sizeof field, "attributes.%s", name);
+        snprintf(field, sizeof field, "attributes.%.*s", STR_ARG(value->name));
         error_field_add(error, field, "%s", fault);
         code = ERR_VALIDATION;
     }
-    if (!values || !known)
-        code = ERR_VALIDATION;
-    json_decref(values);
-    json_decref(known);
     return code ? error_set(error, code, "The attributes do not fit their definitions") : ERR_OK;
 }
 
-static bool has_option(struct str_array options, const char *code)
+static bool has_option(struct str_array options, struct str code)
 {
     for (size_t i = 0; i < options.count; i++) {
-        if (str_equal(options.items[i], str_from(code)))
+        if (str_equal(options.items[i], code))
             return true;
     }
     return false;
 }
 
-enum error_code catalog_options_check(struct str chosen, struct str_array options, struct error *error)
+enum error_code catalog_options_check(struct arena *arena, struct str chosen, struct str_array options,
+                                      struct error *error)
 {
-    json_t *object = object_of(chosen);
+    const struct json_view *object = object_of(arena, chosen);
     if (!object) {
         error_field_add(error, "options", "is not an object");
         return error_set(error, ERR_VALIDATION, "The options cannot be read");
     }
     enum error_code result = ERR_OK;
     char field[96];
-    const char *code;
-    json_t *value;
-    json_object_foreach(object, code, value)
-    {
-        size_t length = json_is_string(value) ? str_code_points(text_of(value)) : 0;
-        const char *fault = !has_option(options, code)                ? "is not an option of this product"
+    for (const struct json_view *value = object->first; value; value = value->next) {
+        size_t length = str_code_points(json_view_string(arena, value));
+        const char *fault = !has_option(options, value->name)         ? "is not an option of this product"
                             : length < 1 || length > OPTION_VALUE_MAX ? "is not a text of 1 to 60 characters"
                                                                       : NULL;
         if (!fault)
             continue;
-        snprintf(field, sizeof field, "options.%s", code);
+        snprintf(field, sizeof field, "options.%.*s", STR_ARG(value->name));
         error_field_add(error, field, "%s", fault);
         result = ERR_VALIDATION;
     }
     for (size_t i = 0; i < options.count; i++) {
-        if (json_object_getn(object, options.items[i].ptr, options.items[i].len))
+        if (json_view_member(object, options.items[i]))
             continue;
         snprintf(field, sizeof field, "options.%.*s", STR_ARG(options.items[i]));
         error_field_add(error, field, "is missing");
         result = ERR_VALIDATION;
     }
-    json_decref(object);
     return result ? error_set(error, result, "The options are not those of the product") : ERR_OK;
 }
 

@@ -24,8 +24,9 @@ enum error_code catalog_listing_refresh(struct pg *db, const struct product_id *
 #define PRODUCT_VARIANTS_MAX 200
 #define PRODUCT_PICTURES_MAX 20
 #define PRODUCT_ATTRIBUTES_MAX 40
-#define ATTRIBUTE_TEXT_MAX 200 /* code points */
-#define OPTION_VALUE_MAX 60    /* code points */
+#define ATTRIBUTE_TEXT_MAX 200  /* code points */
+#define ATTRIBUTE_NUMBER_MAX 30 /* characters */
+#define OPTION_VALUE_MAX 60     /* code points */
 
 /* The codes that a product's attributes (a JSON object) use, in the arena. ERR_VALIDATION with the field
  * "attributes" where it is not an object of at most PRODUCT_ATTRIBUTES_MAX members. */
@@ -33,13 +34,15 @@ enum error_code catalog_attribute_codes(struct arena *arena, struct str attribut
                                         struct error *error);
 
 /* Checks values against definitions, a JSON object by code: {"material": {"type": "choice", "choices":
- * ["leather"]}}. Text and choices are strings, colours "#rrggbb". ERR_VALIDATION with fields like
- * "attributes.material". */
-enum error_code catalog_attributes_check(struct str attributes, struct str definitions, struct error *error);
+ * ["leather"]}}. Text and choices are strings, colours "#rrggbb", numbers finite. ERR_VALIDATION with fields
+ * like "attributes.material". */
+enum error_code catalog_attributes_check(struct arena *arena, struct str attributes, struct str definitions,
+                                         struct error *error);
 
 /* A variant gives a value, text of 1 to OPTION_VALUE_MAX characters, for exactly the options of its product.
  * ERR_VALIDATION. */
-enum error_code catalog_options_check(struct str chosen, struct str_array options, struct error *error);
+enum error_code catalog_options_check(struct arena *arena, struct str chosen, struct str_array options,
+                                      struct error *error);
 
 /* "Café Noir 200 g" → "cafe-noir-200-g-1f2e3d": what is left of the name in ASCII and six digits of the id.
  */

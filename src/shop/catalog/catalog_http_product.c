@@ -71,7 +71,8 @@ static enum error_code check_context(struct request *req, struct opt_vendor_id v
         return error_set(&req->error, ERR_VALIDATION, "There is no such category");
     }
     *category_path = row.category_path;
-    return attributes.ptr ? catalog_attributes_check(attributes, row.definitions, &req->error) : ERR_OK;
+    return attributes.ptr ? catalog_attributes_check(req->arena, attributes, row.definitions, &req->error)
+                          : ERR_OK;
 }
 
 static enum error_code create(struct request *req, void *context)

@@ -32,7 +32,7 @@ static int tear_down(void **state)
 static void attributes_case(const char *attributes, const char *field)
 {
     struct error error = {.code = ERR_OK};
-    enum error_code code = catalog_attributes_check(str_from(attributes), STR(DEFINITIONS), &error);
+    enum error_code code = catalog_attributes_check(arena, str_from(attributes), STR(DEFINITIONS), &error);
     assert_int_equal(code, field ? ERR_VALIDATION : ERR_OK);
     assert_int_equal(error.field_count, field ? 1 : 0);
     if (field)
@@ -47,6 +47,9 @@ static void test_attributes_fit_their_types(void **state)
         "{\"fabric\":\"silk\",\"litres\":3,\"tint\":\"#00fFaB\",\"washable\":false,\"origin\":\"香港\"}",
         NULL);
     attributes_case("{\"litres\":2.5}", NULL);
+    attributes_case("{\"litres\":97812345678901234567}", NULL);
+    attributes_case("{\"litres\":1e999}", "attributes.litres");
+    attributes_case("{\"litres\":1234567890123456789012345678901}", "attributes.litres");
     attributes_case("{\"litres\":\"3\"}", "attributes.litres");
     attributes_case("{\"litres\":true}", "attributes.litres");
     attributes_case("{\"washable\":0}", "attributes.washable");
@@ -101,7 +104,8 @@ static void options_case(const char *chosen, const char *field)
 {
     static const struct str options[] = {{"size", 4}, {"colour", 6}};
     struct error error = {.code = ERR_OK};
-    enum error_code code = catalog_options_check(str_from(chosen), (struct str_array){options, 2}, &error);
+    enum error_code code =
+        catalog_options_check(arena, str_from(chosen), (struct str_array){options, 2}, &error);
     assert_int_equal(code, field ? ERR_VALIDATION : ERR_OK);
     if (field)
         assert_string_equal(error.fields[0].field, field);
@@ -118,7 +122,7 @@ static void test_variants_choose_every_option_of_their_product(void **state)
     options_case("{\"size\":\"\",\"colour\":\"navy\"}", "options.size");
     options_case("[]", "options");
     struct error error = {.code = ERR_OK};
-    assert_int_equal(catalog_options_check(STR("{}"), (struct str_array){NULL, 0}, &error), ERR_OK);
+    assert_int_equal(catalog_options_check(arena, STR("{}"), (struct str_array){NULL, 0}, &error), ERR_OK);
 }
 
 static void slug_case(const char *name, const char *slug)
@@ -258,10 +262,11 @@ static void test_facets_are_named_once_and_sorted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_attributes_fit_their_types),
-        cmocka_unit_test(test_texts_have_a_length_in_characters),
+        cmocka_unit_test_setup_teardown(test_attributes_fit_their_types, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_texts_have_a_length_in_characters, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_codes_of_attributes, set_up, tear_down),
-        cmocka_unit_test(test_variants_choose_every_option_of_their_product),
+        cmocka_unit_test_setup_teardown(test_variants_choose_every_option_of_their_product, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_slugs, set_up, tear_down),
         cmocka_unit_test(test_pictures_are_what_they_say),
         cmocka_unit_test_setup_teardown(test_facets, set_up, tear_down),
