@@ -26,8 +26,12 @@ struct group {
 struct facets {
     struct request *req;
     const struct api_product_list *in;
+    struct str_array attributes;
+    bool corrected;
     struct question questions[QUESTIONS_MAX]; /* the first is "" */
     size_t question_count;
+    struct listing_facet_products_rows sources;
+    struct listing_facet_kept_rows kept;
     struct facet_value *values; /* by facet */
     size_t value_count;
     struct group *groups; /* of values, one for each facet */
@@ -51,7 +55,7 @@ static void question_add(struct facets *facets, struct str of)
         facets->questions[facets->question_count++] = (struct question){.of = of};
 }
 
-static void questions_make(struct facets *facets, struct str_array attributes)
+static void questions_make(struct facets *facets)
 {
     const struct api_product_list *in = facets->in;
     question_add(facets, STR(""));
@@ -63,8 +67,8 @@ static void questions_make(struct facets *facets, struct str_array attributes)
         question_add(facets, STR("price"));
     if (in->in_stock)
         question_add(facets, STR("stock"));
-    for (size_t i = 0; i < attributes.count; i++) {
-        struct str value = attributes.items[i], code = str_split(&value, '=');
+    for (size_t i = 0; i < facets->attributes.count; i++) {
+        struct str value = facets->attributes.items[i], code = str_split(&value, '=');
         question_add(facets, arena_printf(facets->req->arena, "=%.*s", STR_ARG(code)));
     }
 }
@@ -80,60 +84,63 @@ static bool asks_products(const struct facets *facets)
     return facets->in->has_q || facets->question_count > 1;
 }
 
-static enum error_code ask(struct facets *facets, struct str_array attributes, bool corrected,
-                           struct listing_facet_products_rows *sources, struct listing_facet_kept_rows *kept)
+static enum error_code queue_products(struct facets *facets, struct str currency)
 {
-    struct request *req = facets->req;
     const struct api_product_list *in = facets->in;
-    struct pg *db = req->db;
+    return listing_facet_products_queue(facets->req->db,
+                                        (struct listing_facet_products_args){
+                                            .currency = currency,
+                                            .category_id = {in->has_category_id, in->category_id},
+                                            .vendor_id = {in->has_vendor_id, in->vendor_id},
+                                            .brand = in->has_brand ? in->brand : STR_NONE,
+                                            .facets = facets->attributes,
+                                            .price_least = {in->has_price_min, in->price_min},
+                                            .price_most = {in->has_price_max, in->price_max},
+                                            .in_stock_only = in->in_stock,
+                                            .typed = in->has_q ? in->q : STR_NONE,
+                                            .corrected = facets->corrected,
+                                        });
+}
+
+static enum error_code ask(struct pg *db, void *context)
+{
+    struct facets *facets = context;
+    const struct api_product_list *in = facets->in;
     struct str currency = str_from(api_currency_names[in->currency - 1]);
     enum error_code code = pg_pipeline_begin(db);
     if (code)
         return code;
-    pg_command_queue(db, "BEGIN READ ONLY");
     /* To plan these takes longer than to run them. */
-    pg_command_queue(db, "SET LOCAL plan_cache_mode = force_generic_plan");
-    if (asks_products(facets))
-        listing_facet_products_queue(
-            db, (struct listing_facet_products_args){.currency = currency,
-                                                     .category_id = {in->has_category_id, in->category_id},
-                                                     .vendor_id = {in->has_vendor_id, in->vendor_id},
-                                                     .brand = in->has_brand ? in->brand : STR_NONE,
-                                                     .facets = attributes,
-                                                     .price_least = {in->has_price_min, in->price_min},
-                                                     .price_most = {in->has_price_max, in->price_max},
-                                                     .in_stock_only = in->in_stock,
-                                                     .typed = in->has_q ? in->q : STR_NONE,
-                                                     .corrected = corrected});
-    if (asks_kept(facets))
-        listing_facet_kept_queue(db,
-                                 (struct listing_facet_kept_args){
-                                     .currency = currency,
-                                     .category_id = {in->has_category_id, in->category_id},
-                                     .of = facets->question_count > 1 ? facets->questions[1].of : STR_NONE});
-    pg_command_queue(db, "COMMIT");
-    code = pg_pipeline_sync(db);
-    enum error_code codes[6] = {0};
-    codes[0] = pg_command_fetch(db);
-    codes[1] = pg_command_fetch(db);
-    if (asks_products(facets))
-        codes[2] = listing_facet_products_fetch(db, req->arena, sources);
-    if (asks_kept(facets))
-        codes[3] = listing_facet_kept_fetch(db, req->arena, kept);
-    codes[4] = pg_command_fetch(db);
-    codes[5] = pg_pipeline_end(db);
-    for (size_t i = 0; !code && i < sizeof codes / sizeof *codes; i++)
-        code = codes[i];
-    return code;
+    code = pg_command_queue(db, "SET LOCAL plan_cache_mode = force_generic_plan");
+    if (!code && asks_products(facets))
+        code = queue_products(facets, currency);
+    if (!code && asks_kept(facets))
+        code = listing_facet_kept_queue(
+            db, (struct listing_facet_kept_args){.currency = currency,
+                                                 .category_id = {in->has_category_id, in->category_id},
+                                                 .of = facets->question_count > 1 ? facets->questions[1].of
+                                                                                  : STR_NONE});
+    if (!code)
+        code = pg_commit_queue(db);
+    if (!code)
+        code = pg_pipeline_sync(db);
+    if (!code)
+        code = pg_command_fetch(db);
+    if (!code && asks_products(facets))
+        code = listing_facet_products_fetch(db, facets->req->arena, &facets->sources);
+    if (!code && asks_kept(facets))
+        code = listing_facet_kept_fetch(db, facets->req->arena, &facets->kept);
+    enum error_code end = pg_pipeline_end(db);
+    return code ? code : end;
 }
 
-static void count_products(struct facets *facets, const struct listing_facet_products_rows *sources)
+static void count_products(struct facets *facets)
 {
     const struct api_product_list *in = facets->in;
     struct facet_filter filter = {
         {in->has_price_min, in->price_min}, {in->has_price_max, in->price_max}, in->in_stock};
-    for (size_t i = 0; i < sources->count; i++) {
-        const struct listing_facet_products_row *source = &sources->items[i];
+    for (size_t i = 0; i < facets->sources.count; i++) {
+        const struct listing_facet_products_row *source = &facets->sources.items[i];
         for (size_t n = 0; n < source->questions.count; n++) {
             struct question *question = question_of(facets, source->questions.items[n]);
             CHECK(question);
@@ -177,8 +184,9 @@ static struct facet_value named(const struct facets *facets, const struct facet_
 }
 
 /* Of each facet the values that its own question counts, or the one about all others. */
-static void collect_values(struct facets *facets, const struct listing_facet_kept_rows *kept)
+static void collect_values(struct facets *facets)
 {
+    const struct listing_facet_kept_rows *kept = &facets->kept;
     size_t most = kept->count;
     for (size_t i = 0; i < facets->question_count; i++)
         most += facets->questions[i].tally.used;
@@ -379,17 +387,17 @@ enum error_code catalog_facets(struct request *req, const struct api_product_lis
     struct facets *facets = ARENA_NEW(req->arena, struct facets);
     facets->req = req;
     facets->in = in;
-    questions_make(facets, attributes);
-    struct listing_facet_products_rows sources = {0};
-    struct listing_facet_kept_rows kept = {0};
-    enum error_code code = ask(facets, attributes, corrected, &sources, &kept);
+    facets->attributes = attributes;
+    facets->corrected = corrected;
+    questions_make(facets);
+    enum error_code code = pg_transaction_of_pipelines(req->db, ask, facets);
     if (code)
         return code;
-    count_products(facets, &sources);
+    count_products(facets);
     code = look_up_names(facets);
     if (code)
         return code;
-    collect_values(facets, &kept);
+    collect_values(facets);
     group_values(facets);
     code = look_up_shown(facets);
     if (code)

@@ -41,44 +41,46 @@ static struct opt_order_id lower(struct opt_order_id a, struct opt_order_id b)
     return uuid_compare(a.value.uuid, b.value.uuid) < 0 ? a : b;
 }
 
+struct page {
+    struct arena *arena;
+    struct staff_order_page_by_line_args args;
+    struct str body;
+};
+
 /* The statement in a transaction of its own, so that each set of filters is planned for itself. One round
  * trip. */
-static enum error_code page(struct request *req, const struct staff_order_page_by_line_args *args,
-                            struct str *body)
+static enum error_code read_page(struct pg *db, void *context)
 {
-    struct pg *db = req->db;
-    bool by_line = args->vendor_id.present || args->sku.ptr;
+    struct page *page = context;
+    const struct staff_order_page_by_line_args *args = &page->args;
+    bool by_line = args->vendor_id.present || args->sku.ptr, found = false;
     enum error_code code = pg_pipeline_begin(db);
-    if (code != ERR_OK)
+    if (code)
         return code;
-    pg_command_queue(db, "BEGIN READ ONLY");
-    pg_command_queue(db, "SET LOCAL plan_cache_mode = force_custom_plan");
-    if (by_line)
-        staff_order_page_by_line_queue(db, *args);
-    else
-        staff_order_page_queue(db, (struct staff_order_page_args){args->order_id, args->number,
-                                                                  args->customer_id, args->state, args->floor,
-                                                                  args->before, args->most});
-    pg_command_queue(db, "COMMIT");
-    code = pg_pipeline_sync(db);
-    enum error_code codes[4];
-    codes[0] = pg_command_fetch(db);
-    codes[1] = pg_command_fetch(db);
-    bool found = false;
-    if (by_line) {
+    code = pg_command_queue(db, "SET LOCAL plan_cache_mode = force_custom_plan");
+    if (!code && by_line)
+        code = staff_order_page_by_line_queue(db, *args);
+    else if (!code)
+        code = staff_order_page_queue(
+            db, (struct staff_order_page_args){args->order_id, args->number, args->customer_id, args->state,
+                                               args->floor, args->before, args->most});
+    if (!code)
+        code = pg_commit_queue(db);
+    if (!code)
+        code = pg_pipeline_sync(db);
+    if (!code)
+        code = pg_command_fetch(db);
+    if (!code && by_line) {
         struct staff_order_page_by_line_row row;
-        codes[2] = staff_order_page_by_line_fetch(db, req->arena, &row, &found);
-        *body = row.body;
-    } else {
+        code = staff_order_page_by_line_fetch(db, page->arena, &row, &found);
+        page->body = row.body;
+    } else if (!code) {
         struct staff_order_page_row row;
-        codes[2] = staff_order_page_fetch(db, req->arena, &row, &found);
-        *body = row.body;
+        code = staff_order_page_fetch(db, page->arena, &row, &found);
+        page->body = row.body;
     }
-    codes[3] = pg_command_fetch(db);
     enum error_code end = pg_pipeline_end(db);
-    for (size_t i = 0; i < 4 && code == ERR_OK; i++)
-        code = codes[i];
-    return code == ERR_OK ? end : code;
+    return code ? code : end;
 }
 
 enum error_code staff_order_list_handle(struct request *req, const struct api_staff_order_list *in)
@@ -87,7 +89,8 @@ enum error_code staff_order_list_handle(struct request *req, const struct api_st
     if (!order_cursor_parse(req, in->has_cursor, in->cursor, &before))
         return ERR_VALIDATION;
     struct opt_order_id until = {in->has_placed_until, floor_of(in->has_placed_until ? in->placed_until : 0)};
-    struct staff_order_page_by_line_args args = {
+    struct page page = {.arena = req->arena};
+    page.args = (struct staff_order_page_by_line_args){
         .vendor_id = {in->has_vendor_id, in->vendor_id},
         .sku = in->has_sku ? in->sku : STR_NONE,
         .number = {in->has_number, in->number},
@@ -106,9 +109,8 @@ enum error_code staff_order_list_handle(struct request *req, const struct api_st
             return code;
         if (!found)
             return respond_json(req, 200, STR("{\"items\":[],\"next_cursor\":null}"));
-        args.order_id = opt_order_id(row.order_id);
+        page.args.order_id = opt_order_id(row.order_id);
     }
-    struct str body = STR_NONE;
-    enum error_code code = page(req, &args, &body);
-    return code == ERR_OK ? respond_json(req, 200, body) : code;
+    enum error_code code = pg_transaction_of_pipelines(req->db, read_page, &page);
+    return code == ERR_OK ? respond_json(req, 200, page.body) : code;
 }
