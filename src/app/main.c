@@ -2,8 +2,8 @@
 #include "app/commands.h"
 #include "base/config.h"
 
-#include <sodium.h>
 #include <malloc.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -297,10 +297,10 @@ const struct json_view *json_view_member(const struct json_view *object, struct 
     return NULL;
 }
 
-static size_t count_inside(const struct json_view *value)
+size_t json_view_count(const struct json_view *value)
 {
     size_t count = 0;
-    for (const struct json_view *inside = value->first; inside; inside = inside->next)
+    for (const struct json_view *inside = value ? value->first : NULL; inside; inside = inside->next)
         count++;
     return count;
 }
@@ -313,7 +313,7 @@ bool json_view_equal(struct arena *arena, const struct json_view *a, const struc
         return str_equal(json_view_string(arena, a), json_view_string(arena, b));
     if (a->kind != JSON_VIEW_OBJECT && a->kind != JSON_VIEW_ARRAY)
         return str_equal(a->text, b->text);
-    if (count_inside(a) != count_inside(b))
+    if (json_view_count(a) != json_view_count(b))
         return false;
     const struct json_view *other = b->first;
     for (const struct json_view *inside = a->first; inside; inside = inside->next, other = other->next) {

@@ -40,6 +40,8 @@ struct json_view_fault {
 /* NULL: not JSON, or beyond the limits; then *fault says why, unless it is NULL. */
 const struct json_view *json_view_read(struct arena *arena, struct str text, struct json_view_fault *fault);
 const struct json_view *json_view_member(const struct json_view *object, struct str name);
+/* Members of an object, items of an array; 0 for everything else. */
+size_t json_view_count(const struct json_view *value);
 /* Whether both mean the same: members in any order, strings without escapes, numbers as they are written. */
 bool json_view_equal(struct arena *arena, const struct json_view *a, const struct json_view *b);
 /* The value as it stands, without space between its parts. */

@@ -266,14 +266,11 @@ static void decode_object(struct decoding *d, const struct api_schema *schema, c
                           void *out)
 {
     struct place here = {.parent = d->place};
-    int64_t count = 0;
     if (json->kind != JSON_VIEW_OBJECT) {
         fault(d, "must be an object");
         return;
     }
-    for (const struct json_view *sent = json->first; sent; sent = sent->next)
-        count++;
-    if (count < schema->minimum)
+    if ((int64_t)json_view_count(json) < schema->minimum)
         fault(d, "needs at least %lld of its members", (long long)schema->minimum);
     d->place = &here;
     for (const struct json_view *sent = json->first; sent; sent = sent->next) {
@@ -301,13 +298,11 @@ static void decode_array(struct decoding *d, const struct api_schema *schema, co
                          void *out)
 {
     struct place here = {.parent = d->place};
-    size_t count = 0;
+    size_t count = json_view_count(json);
     if (json->kind != JSON_VIEW_ARRAY) {
         fault(d, "must be an array");
         return;
     }
-    for (const struct json_view *item = json->first; item; item = item->next)
-        count++;
     if (!check_count(d, schema, (int64_t)count, "item", "items"))
         return;
     char *items = arena_alloc(d->arena, schema->item_size * count + 1);

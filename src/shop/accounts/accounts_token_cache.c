@@ -56,6 +56,11 @@ void token_cache_free(struct token_cache *cache)
     free(cache);
 }
 
+static bool is_of(const struct entry *entry, uint64_t hash, struct str text)
+{
+    return entry->hash == hash && entry->len == text.len && memcmp(entry->bytes, text.ptr, text.len) == 0;
+}
+
 bool token_cache_get(struct token_cache *cache, struct str text, int64_t now_s, struct principal *principal)
 {
     uint64_t hash = XXH3_64bits_withSeed(text.ptr, text.len, cache->seed);
@@ -65,8 +70,7 @@ bool token_cache_get(struct token_cache *cache, struct str text, int64_t now_s, 
     pthread_mutex_lock(&cache->locks[set % LOCKS]);
     for (size_t i = 0; i < WAYS && !found; i++) {
         struct entry *entry = &ways[i];
-        found = entry->hash == hash && entry->len == text.len && entry->expires_s + TOKEN_SKEW_S > now_s &&
-                memcmp(entry->bytes, text.ptr, text.len) == 0;
+        found = is_of(entry, hash, text) && entry->expires_s + TOKEN_SKEW_S > now_s;
         if (found)
             *principal = entry->principal;
     }
@@ -83,8 +87,7 @@ void token_cache_put(struct token_cache *cache, struct str text, const struct to
     struct entry *ways = &cache->entries[set * WAYS], *to = &ways[0];
     pthread_mutex_lock(&cache->locks[set % LOCKS]);
     for (size_t i = 0; i < WAYS; i++) {
-        bool same =
-            ways[i].hash == hash && ways[i].len == text.len && memcmp(ways[i].bytes, text.ptr, text.len) == 0;
+        bool same = is_of(&ways[i], hash, text);
         if (same || ways[i].expires_s < to->expires_s)
             to = &ways[i];
         if (same)

@@ -7,14 +7,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-static size_t member_count(const struct json_view *object)
-{
-    size_t count = 0;
-    for (const struct json_view *member = object->first; member; member = member->next)
-        count++;
-    return count;
-}
-
 /* NULL: it is none. */
 static const struct json_view *object_of(struct arena *arena, struct str text)
 {
@@ -26,7 +18,7 @@ enum error_code catalog_attribute_codes(struct arena *arena, struct str attribut
                                         struct error *error)
 {
     const struct json_view *object = object_of(arena, attributes);
-    size_t count = object ? member_count(object) : 0;
+    size_t count = json_view_count(object);
     if (!object || count > PRODUCT_ATTRIBUTES_MAX) {
         error_field_add(error, "attributes", "is not an object of at most %d attributes",
                         PRODUCT_ATTRIBUTES_MAX);
