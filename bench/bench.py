@@ -18,15 +18,15 @@ from stand import HOME, Row, Stand, build, say, services
 
 SUBJECTS = [  # file, seconds that it may take on a quiet machine by default
     ('orders', 160),
-    ('curve', 88),
-    ('pressure', 125),
-    ('confirm', 132),
+    ('curve', 90),
+    ('pressure', 150),
+    ('confirm', 125),
     ('cache', 68),
     ('limits', 32),
     ('memory', 13),
     ('sale', 88),
-    ('sale_faults', 104),
-    ('growth', 78),
+    ('sale_faults', 84),
+    ('growth', 88),
 ]
 TOTAL_S = 15 * 60
 COLUMNS = ['subject', 'what', 'per second', 'p50 / p99 ms', 'CPU µs: server', 'PostgreSQL', 'load', 'WAL bytes', 'syncs', 'found', 'aim', '']

@@ -250,9 +250,8 @@ static void report(int64_t in_database)
            (long long)options.skus, (long long)options.points);
     sample_print(&course.before, &course.after, placed);
     printf(",\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"usual_p99_ms\":%.2f,\"worst_ms\":%.1f,\"good_per_s\":%.1f,"
-           "\"offered_per_s\":%.1f,\"given_up\":%lld,\"acknowledged\":%lld,\"in_database\":%lld,\"server_"
-           "mb\":%.1f,"
-           "\"statuses\":",
+           "\"offered_per_s\":%.1f,\"given_up\":%lld,\"acknowledged\":%lld,\"in_database\":%lld,"
+           "\"server_mb\":%.1f,\"statuses\":",
            (double)histogram_quantile_us(&latencies, 0.5) / 1e3,
            (double)histogram_quantile_us(&latencies, 0.99) / 1e3, (double)tenths_median_us() / 1e3,
            (double)worst_us / 1e3, (double)good / seconds, (double)offered / seconds, (long long)given_up,

@@ -23,7 +23,8 @@ def measure(stand):
             for name, run in found.items():
                 runs[way][name].append(run)
             say(f'  round {number + 1}, {way}: peak {found["peak"]["per_s"]:,.0f} orders/s; {told_of_half(found)}at twice of it '
-                f'{found["double"]["good_per_s"]:,.0f} in time, {found["double"]["statuses"].get("503", 0):,} refused; peak afterwards {found["peak_after"]["per_s"]:,.0f}')
+                f'{found["double"]["good_per_s"]:,.0f} in time, {found["double"]["statuses"].get("503", 0):,} refused; '
+                f'peak afterwards {found["peak_after"]["per_s"]:,.0f}')
     stand.over_socket(False)
     stand.set_apart(False)
     return runs
@@ -72,8 +73,8 @@ def rows_of(way, runs):
     return found + [row_of_load(f'{way}: peak, {PEAK_SHOPPERS:,} shoppers', runs['peak']),
                     row_of_load(f'{way}: arrivals at twice the peak', runs['double'], found=f'{refused:.0%} of the answers are refusals'),
                     row_of_load(f'{way}: peak afterwards', runs['peak_after']),
-                    Row(f'{way}: orders within {DEADLINE_MS} ms at twice the peak', per_s=median(runs['double'], 'good_per_s'), found=f'{share:.0%} of the peak before and after',
-                        aim=f'≥ {GOODPUT_AIM:.0%}', met=share >= GOODPUT_AIM)]
+                    Row(f'{way}: orders within {DEADLINE_MS} ms at twice the peak', per_s=median(runs['double'], 'good_per_s'),
+                        found=f'{share:.0%} of the peak before and after', aim=f'≥ {GOODPUT_AIM:.0%}', met=share >= GOODPUT_AIM)]
 
 
 def rows(runs):
