@@ -67,12 +67,11 @@ static enum error_code refuse(const struct sale_board_answer *answer, struct err
     if (!answer->refused)
         return ERR_OK;
     __atomic_fetch_add(&door.refused_by_board, 1, __ATOMIC_RELAXED);
-    int64_t now_us = clock_wall_us();
-    enum sale_state state = sale_state(&answer->sale, now_us);
-    if (state == SALE_SOLD_OUT)
+    if (sale_state(&answer->sale, answer->now_us) == SALE_SOLD_OUT)
         return sale_refusal_sold_out(error);
-    enum error_code code = sale_refusal(&answer->sale, now_us, 0, 1, error);
-    return code ? code : ERR_OVERLOADED; /* it begins this very moment */
+    enum error_code code = sale_refusal(&answer->sale, answer->now_us, 0, 1, error);
+    CHECK(code); /* of the moment that it was refused for, when it was not open */
+    return code;
 }
 
 enum error_code sale_refused_at_once(struct sale_id sale_id, const uint8_t key[SALE_KEY_BYTES],

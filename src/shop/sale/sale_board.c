@@ -77,9 +77,9 @@ static struct entry *find(struct entry *entries, size_t count, struct sale_id sa
     return count ? bsearch(&key, entries, count, sizeof key, compare_entries) : NULL;
 }
 
-static bool refuses(const struct entry *entry, const uint8_t key[SALE_KEY_BYTES], bool fresh)
+static bool refuses(const struct entry *entry, const uint8_t key[SALE_KEY_BYTES], bool fresh, int64_t now_us)
 {
-    enum sale_state state = sale_state(&entry->sale, clock_wall_us());
+    enum sale_state state = sale_state(&entry->sale, now_us);
     if (state == SALE_UPCOMING)
         return true;
     if (state == SALE_OPEN || !entry->final)
@@ -97,11 +97,11 @@ void sale_board_ask(struct sale_id sale_id, const uint8_t key[SALE_KEY_BYTES],
 {
     pthread_rwlock_rdlock(&board.lock);
     const struct entry *entry = find(board.entries, board.count, sale_id);
-    *answer = (struct sale_board_answer){.found = entry != NULL};
+    *answer = (struct sale_board_answer){.found = entry != NULL, .now_us = clock_wall_us()};
     if (entry) {
         bool fresh = clock_monotonic_us() - board.read_us <= FRESH_US;
         answer->sale = entry->sale;
-        answer->refused = refuses(entry, key, fresh);
+        answer->refused = refuses(entry, key, fresh, answer->now_us);
     }
     pthread_rwlock_unlock(&board.lock);
 }

@@ -18,6 +18,7 @@ struct sale_board_answer {
     struct sale sale; /* as of the last reading */
     /* Nothing can be had, and nothing was bought under this key: an answer to be given at once. */
     bool refused;
+    int64_t now_us; /* the moment of which that is said */
 };
 void sale_board_ask(struct sale_id sale_id, const uint8_t key[SALE_KEY_BYTES],
                     struct sale_board_answer *answer);
