@@ -67,6 +67,21 @@ test('CHK-5 what changed since the quote is told line by line, and nothing is ch
   await buyer.api.call('order_place', { body: orderOf([[{ ...dear, priceMinor: 11111 }, 1], [scarce, 5], [fine, 1]], { points: 500 }), key: 'will-try-again', expect: 201 });
 });
 
+test('ORD-1 orders are numbered one after the other', async () => {
+  const { variants: [variant] } = await goods(env);
+  const buyer = await customer(env);
+  const numbers = [];
+  for (let i = 0; i < 4; i++) numbers.push((await buyer.api.call('order_place', { body: orderOf([[variant, 1]]), expect: 201 })).body.number);
+  assert.deepStrictEqual(numbers, [0, 1, 2, 3].map((i) => numbers[0] + i));
+});
+
+test('CHK-5 a refusal tells no exact stock: ten means ten or more', async () => {
+  const { variants: [variant] } = await goods(env, { onHand: 57 });
+  const buyer = await customer(env);
+  const refused = await buyer.api.call('order_place', { body: orderOf([[variant, 58]]), expect: 409 });
+  assert.deepStrictEqual(refused.body.errors, [{ field: 'lines[0].quantity', reason: 'out_of_stock: 10' }]);
+});
+
 test('CHK-5 the cash part that the shopper saw is the one that is charged', async () => {
   const { variants: [variant] } = await goods(env);
   const buyer = await customer(env, { points: 1000 });

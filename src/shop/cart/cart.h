@@ -19,10 +19,7 @@ extern const struct module cart_module;
 
 /* ---- rules: plain functions on plain data ---- */
 
-/* Units at or below which a variant counts as low, and above which a shopper is not told how many there are.
- */
-#define CART_LOW_STOCK 5
-#define CART_AVAILABLE_SHOWN_MAX 10
+#define CART_LOW_STOCK 5 /* units at or below which a variant counts as low */
 
 struct cart_item {
     struct variant_id variant_id;

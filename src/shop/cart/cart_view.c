@@ -3,6 +3,7 @@
 #include "cart_sql.h"
 #include "base/check.h"
 #include "base/config.h"
+#include "shop/inventory/inventory.h"
 
 struct cart_limits cart_limits_configured(void)
 {
@@ -61,7 +62,6 @@ static struct cart_line_facts facts_of(const struct cart_read_row *row)
 static struct api_cart_line line_of(const struct cart_read_row *row, const struct cart_line_facts *facts)
 {
     enum cart_line_issue issue = cart_line_issue(facts);
-    int64_t available = facts->available < 0 ? 0 : facts->available;
     return (struct api_cart_line){
         .variant_id = row->variant_id.value,
         .product_id = row->product_id.value,
@@ -80,7 +80,7 @@ static struct api_cart_line line_of(const struct cart_read_row *row, const struc
         .seen_price_minor = facts->seen_price_minor,
         .price_state = price_states[cart_line_price_state(facts)],
         .stock_state = stock_states[cart_line_stock_state(facts)],
-        .available = available > CART_AVAILABLE_SHOWN_MAX ? CART_AVAILABLE_SHOWN_MAX : available,
+        .available = stock_shown(facts->available),
         .has_line_total_minor = facts->has_price,
         .line_total_minor = facts->has_price ? facts->price_minor * facts->quantity : 0,
         .has_issue = issue != CART_ISSUE_NONE,

@@ -4,6 +4,7 @@
 #include "shop/checkout/decide.h"
 
 #include "base/check.h"
+#include "shop/inventory/inventory.h"
 
 #include <stdio.h>
 
@@ -170,7 +171,7 @@ static bool line_is_good(struct checkout_order *order, size_t at)
     }
     int64_t available = available_of(line->stocks);
     if (!take_stock(line)) {
-        refuse_field(order, at, "quantity", "out_of_stock", available, true);
+        refuse_field(order, at, "quantity", "out_of_stock", stock_shown(available), true);
         good = false;
     }
     line->split = (struct miles_line){

@@ -17,6 +17,13 @@ const char *stock_state_text(enum stock_state state)
     return texts[state];
 }
 
+int64_t stock_shown(int64_t available)
+{
+    if (available <= 0)
+        return 0;
+    return available < STOCK_SHOWN_MAX ? available : STOCK_SHOWN_MAX;
+}
+
 static bool before(const struct stock_row *a, const struct stock_row *b)
 {
     if (a->priority != b->priority)

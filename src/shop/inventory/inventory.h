@@ -18,6 +18,10 @@ enum stock_state { STOCK_OUT, STOCK_LOW, STOCK_IN };
 /* Pure. `available`: on hand less reserved, over all locations. */
 enum stock_state stock_state(int64_t available);
 const char *stock_state_text(enum stock_state state); /* "out_of_stock", "low", "in_stock" */
+/* Pure. What a shopper is told of how many there are: 0 to STOCK_SHOWN_MAX, which means so many or more.
+ * Everywhere, refusals included: exact numbers are the vendor's business. */
+#define STOCK_SHOWN_MAX 10
+int64_t stock_shown(int64_t available);
 
 /* One row of stock, and what is to change about it. */
 struct stock_row {

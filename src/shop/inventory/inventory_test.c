@@ -14,6 +14,9 @@ static void test_states_have_borders(void **state)
     assert_int_equal(stock_state(STOCK_LOW_MOST), STOCK_LOW);
     assert_int_equal(stock_state(STOCK_LOW_MOST + 1), STOCK_IN);
     assert_string_equal(stock_state_text(STOCK_OUT), "out_of_stock");
+    assert_int_equal(stock_shown(-1), 0);
+    assert_int_equal(stock_shown(9), 9);
+    assert_int_equal(stock_shown(INT64_MAX), STOCK_SHOWN_MAX);
     assert_string_equal(stock_state_text(STOCK_LOW), "low");
     assert_string_equal(stock_state_text(STOCK_IN), "in_stock");
 }
