@@ -219,8 +219,10 @@ static enum error_code phase_idempotency(struct http_exchange *x)
     }
     crypto_generichash_state state;
     crypto_generichash_init(&state, NULL, 0, sizeof req->body_hash);
-    struct str parts[] = {str_from(req->route->operation_id), req->path, req->body};
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+    /* Without a query the hash is what releases made that left queries out. */
+    struct str parts[] = {str_from(req->route->operation_id), req->path, req->body, req->query};
+    size_t part_count = req->query.len ? 4 : 3;
+    for (size_t i = 0; i < part_count; i++) {
         uint64_t len = parts[i].len;
         crypto_generichash_update(&state, (const unsigned char *)&len, sizeof len);
         if (len)

@@ -83,7 +83,7 @@ struct request {
     struct str traceparent;     /* W3C; begun here when the client sent none */
     struct str client_address;  /* behind trusted proxies: the shopper's */
     struct str idempotency_key; /* as sent; in handlers it has been checked */
-    uint8_t body_hash[32];      /* BLAKE2b of operation id and body; set where the route knows idempotency */
+    uint8_t body_hash[32]; /* BLAKE2b of operation id, path, query and body; set where idempotency is known */
     enum request_phase phase;
     int64_t started_us; /* monotonic */
     size_t cache_tag_count;

@@ -147,6 +147,7 @@ test('CAT-1 pictures: type and size are checked, they are kept for ever, and dra
   assert.match(shown.headers['cache-control'], /immutable/);
   assert.strictEqual((await env.api.get(made.url, { headers: { 'if-none-match': shown.headers.etag } })).status, 304);
   await env.api.call('media_show', { path: { media_id: made.id }, expect: 200 });
+  assert.strictEqual((await env.api.get(made.url, { headers: { 'if-none-match': '"another"' } })).status, 200);
   await env.api.call('media_show', { path: { media_id: `med_${'0'.repeat(32)}` }, expect: 404 });
 
   const { body: { media } } = await managed(vendor, product.id);
@@ -157,8 +158,21 @@ test('CAT-1 pictures: type and size are checked, they are kept for ever, and dra
   await send(Buffer.from('<html><script>1</script></html>'), 'image/svg+xml', 415);
   await send(Buffer.alloc(1048577, 1), 'image/png', 413);
 
+  // Words beside the picture are part of the request: the same key with others makes nothing and says so.
+  const described = { query: { alt: 'A scarf' }, key: 'one-picture' };
+  const { body: first } = await send(png, 'image/png', 201, described);
+  assert.strictEqual((await send(png, 'image/png', 201, described)).body.id, first.id);
+  assert.strictEqual((await send(png, 'image/png', 422, { ...described, query: { alt: 'A hat' } })).body.code, 'idempotency_key_reused');
+  await vendor.api.call('media_delete', { path: { media_id: first.id }, expect: 204 });
+
   await vendor.api.call('media_delete', { path: { media_id: made.id }, expect: 204 });
   await env.api.call('media_show', { path: { media_id: made.id }, expect: 404 });
+  // Whoever kept it is told as well that it is gone, and who never had it.
+  for (const id of [made.id, `med_${'0'.repeat(32)}`]) {
+    const gone = await env.api.get(`/media/${id}`, { headers: { 'if-none-match': `"${id}"` } });
+    assert.strictEqual(gone.status, 404);
+    assert.strictEqual(gone.headers.etag, undefined);
+  }
   const remaining = media.find(({ id }) => id !== made.id);
   await vendor.api.call('media_delete', { path: { media_id: remaining.id }, expect: 409 });
 });

@@ -79,9 +79,9 @@ FROM product p
 JOIN vendor ven ON ven.id = p.vendor_id AND ven.state = 'active'
 WHERE p.id = coalesce(:product_id::uuid, (SELECT named.id FROM product named WHERE named.slug = :slug)) AND p.state = 'published';
 
--- name: media_show(media_id media_id) :one
--- returns: content_type text, content bytea
-SELECT m.content_type, m.content FROM media m WHERE m.id = :media_id;
+-- name: media_show(media_id media_id, with_content bool) :one
+-- returns: content_type text, content bytea?
+SELECT m.content_type, CASE WHEN :with_content THEN m.content END AS content FROM media m WHERE m.id = :media_id;
 
 -- ── vendors and staff: reading ──
 

@@ -170,13 +170,19 @@ enum error_code media_show_handle(struct request *req, const struct api_media_sh
 {
     char etag[ID_TEXT_MAX];
     size_t length = media_id_text(in->media_id, etag);
-    respond_header(req, STR("Cache-Control"), STR("public, max-age=31536000, immutable"));
-    if (respond_etag(req, arena_copy(req->arena, (struct str){etag, length})))
-        return ERR_OK; /* what an id names never changes */
     struct media_show_row row;
     bool found;
+    /* What an id names never changes, so that whoever has it need not be sent it; but it may be gone. */
+    bool content = !request_header(req, STR("If-None-Match")).ptr;
     enum error_code code =
-        media_show(req->db, req->arena, (struct media_show_args){in->media_id}, &row, &found);
+        media_show(req->db, req->arena, (struct media_show_args){in->media_id, content}, &row, &found);
+    if (code || !found)
+        return code ? code : catalog_not_found(req, "picture");
+    respond_header(req, STR("Cache-Control"), STR("public, max-age=31536000, immutable"));
+    if (respond_etag(req, arena_copy(req->arena, (struct str){etag, length})))
+        return ERR_OK;
+    if (!content)
+        code = media_show(req->db, req->arena, (struct media_show_args){in->media_id, true}, &row, &found);
     if (code || !found) {
         req->response.header_count = 0;
         return code ? code : catalog_not_found(req, "picture");
