@@ -33,6 +33,10 @@ def c_name(name):
     return name + "_" if name in C_KEYWORDS else name
 
 
+def c_bool(value):
+    return "true" if value else "false"
+
+
 def c_string(text):
     out = []
     for byte in str(text).encode("utf-8"):
@@ -111,7 +115,8 @@ class Emitter:
             self.definitions += [f"static const struct api_parameter {parameters}[] = {{", *members, "};"]
         raw = f"offsetof({struct}, body)" if operation["raw"] else "-1"
         self.definitions += [f"static const struct api_request_schema request_{name} = {{",
-                             f"    sizeof({struct}), {parameters}, {len(members)}, {body}, {raw}}};", ""]
+                             f"    sizeof({struct}), {parameters}, {len(members)}, {body}, {raw},",
+                             f"    {c_bool(operation['open_query'])}}};", ""]
 
     def encoder(self, name, schema):
         compiled = self.compile(schema, snake(name), False, schema.line, component=snake(name))

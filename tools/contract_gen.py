@@ -16,7 +16,7 @@ import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from contract_c import IDENTIFIER, Emitter, c_name, c_string, snake  # noqa: E402
+from contract_c import IDENTIFIER, Emitter, c_bool, c_name, c_string, snake  # noqa: E402
 from contract_yaml import Map, Seq, Wrongs, load  # noqa: E402
 
 METHODS = ["get", "post", "put", "patch", "delete"]
@@ -32,7 +32,7 @@ PLACES = {"path": "API_PLACE_PATH", "query": "API_PLACE_QUERY", "header": "API_P
 OPERATION_KEYS = {"operationId", "summary", "description", "tags", "parameters", "requestBody", "responses", "security",
                   "deprecated", "externalDocs"}
 OPERATION_EXTENSIONS = {"x-role", "x-limit", "x-run", "x-idempotency", "x-body-max", "x-raw-body", "x-early", "x-cache", "x-errors",
-                        "x-limit-account"}
+                        "x-limit-account", "x-open-query"}
 PARAMETER_KEYS = {"name", "in", "description", "required", "schema", "example", "examples", "deprecated", "style", "explode"}
 SCHEMA_EXTENSIONS = {"x-id", "x-json", "x-encode"}
 SCHEMA_CHILDREN = ("items", "additionalProperties", "not", "contains", "propertyNames", "if", "then", "else")
@@ -246,6 +246,9 @@ class Contract:
         out["early"] = operation.get("x-early", False)
         if not isinstance(out["early"], bool):
             self.wrong(operation.line_of("x-early"), "x-early should be true or false")
+        out["open_query"] = operation.get("x-open-query", False)
+        if not isinstance(out["open_query"], bool):
+            self.wrong(operation.line_of("x-open-query"), "x-open-query should be true or false")
         if "x-errors" in operation:
             self.check_error_codes(operation["x-errors"])
         self.cache(operation, out)
@@ -510,10 +513,6 @@ def source(contract):
 
 def constant(text):
     return snake(text).upper()
-
-
-def c_bool(value):
-    return "true" if value else "false"
 
 
 def json_text(contract):

@@ -557,7 +557,8 @@ static void decode_query_parameter(struct decoding *d, const struct api_member *
         member_missing(d, member, base);
 }
 
-static size_t split_query(struct decoding *d, struct str query, struct query_field *fields)
+/* open: what cannot be read is nobody's and left out. */
+static size_t split_query(struct decoding *d, struct str query, bool open, struct query_field *fields)
 {
     const struct place here = {.name = STR("query")};
     size_t count = 0;
@@ -568,15 +569,16 @@ static size_t split_query(struct decoding *d, struct str query, struct query_fie
             continue;
         struct str name = str_split(&value, '=');
         if (count == API_QUERY_FIELDS_MAX) {
-            fault(d, "has more than %d parameters", API_QUERY_FIELDS_MAX);
+            if (!open)
+                fault(d, "has more than %d parameters", API_QUERY_FIELDS_MAX);
             break;
         }
         name = api_percent_decode(d->arena, name, true);
         value = value.ptr ? api_percent_decode(d->arena, value, true) : STR("");
-        if (!name.ptr || !value.ptr)
-            fault(d, "is not percent-encoded UTF-8");
-        else
+        if (name.ptr && value.ptr)
             fields[count++] = (struct query_field){.name = name, .value = value};
+        else if (!open)
+            fault(d, "is not percent-encoded UTF-8");
     }
     d->place = NULL;
     return count;
@@ -601,7 +603,7 @@ static void decode_parameters(struct decoding *d, const struct api_request_schem
                               const struct api_input *input, void *base)
 {
     struct query_field fields[API_QUERY_FIELDS_MAX];
-    size_t field_count = split_query(d, input->query, fields);
+    size_t field_count = split_query(d, input->query, schema->open_query, fields);
     size_t path_index = 0;
     struct place here = {0};
     d->place = &here;
@@ -620,7 +622,7 @@ static void decode_parameters(struct decoding *d, const struct api_request_schem
     }
     for (size_t i = 0; i < field_count; i++) {
         here.name = fields[i].name;
-        if (!fields[i].used)
+        if (!fields[i].used && !schema->open_query)
             fault(d, "is not a query parameter of this operation");
     }
     d->place = NULL;

@@ -111,6 +111,7 @@ struct api_request_schema {
     size_t parameter_count;
     const struct api_member *body; /* NULL: there is none */
     int raw_body_offset;           /* of a struct str; -1: the body is decoded */
+    bool open_query;               /* query parameters that are not declared are ignored */
 };
 
 /* Fills *out with a new struct in the arena and returns true; or sets error (ERR_VALIDATION with the fields,

@@ -98,9 +98,10 @@ class Wrong(unittest.TestCase):
         (changed(8, "      x-limit: write\n      x-cache: { tags: [a] }"), 9, "x-cache should be {tags: [product], ttl_s: 60}"),
         (changed(8, "      x-limit: write\n      x-cache: { tags: [a], ttl_s: 1 }"), 9, "x-cache is for GET"),
         (changed(8, "      x-limit: write\n      x-early: 1"), 9, "x-early should be true or false"),
+        (changed(8, "      x-limit: write\n      x-open-query: yes please"), 9, "x-open-query should be true or false"),
         (changed(8, "      x-limit: write\n      x-lane: 1"), 9,
          "'x-lane' is not known in an operation; known are x-body-max, x-cache, x-early, x-errors, x-idempotency, x-limit, x-limit-account,"
-         " x-raw-body, x-role, x-run"),
+         " x-open-query, x-raw-body, x-role, x-run"),
         (changed(8, "      x-limit: sign-in\n      x-limit-account: a"), 9,
          "x-limit-account names a required string of the body of an operation of class sign-in"),
         (changed(8, "      x-limit: write\n      x-errors: [conflict, no_such_code]"), 9,
