@@ -16,6 +16,8 @@ TREES = {
     'fuzz': ('build-fuzz', ['-Dfuzz=true', '-Db_sanitize=address,undefined', '-Db_lundef=false', '-Doptimization=1',
                             '-Ddebug=true', '-Dwerror=false']),
 }
+# All paths of a build are relative: a second checkout takes from the cache what the first one compiled.
+CCACHE = {'CCACHE_NOHASHDIR': '1'}
 COMPILERS = {'fuzz': 'clang'}
 
 
@@ -40,7 +42,7 @@ def build(project, kind, log, progress=None, jobs=None, run=None):
     directory, options = TREES[kind]
     os.makedirs(os.path.dirname(log), exist_ok=True)
     open(log, 'wb').close()
-    environment = dict(os.environ, NINJA_STATUS='[%f/%t] ')
+    environment = dict(os.environ, NINJA_STATUS='[%f/%t] ', **CCACHE)
     if kind in COMPILERS:
         environment['CC'] = COMPILERS[kind]
 

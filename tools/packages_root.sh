@@ -1,38 +1,156 @@
 #!/usr/bin/env bash
-# The part of packages.sh that needs root: installs the packages named, without starting the services they bring.
+# The part of packages.sh that needs root: installs packages without starting the services they bring, and shows how far
+# it is. Ends with 130 when it was interrupted.
+#
+# apt runs in a session of its own, so that Ctrl-C and a closed terminal reach this script only: while apt fetches, it is
+# stopped; once dpkg unpacks, it is waited for, since a half-configured package is a broken machine. What was left half done all
+# the same (a power cut, kill -9) is repaired by the next run.
+#
+# usage: packages_root.sh LOG PACKAGE...
 set -u
-export DEBIAN_FRONTEND=noninteractive
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" # `su` brings no sbin
+prefix=${PACKAGES_PREFIX-}  # of the system's files that are written here: for tests
+log=$1
+shift
+trap '' PIPE # a reader of our output that goes away must not end apt
 
-policy=/usr/sbin/policy-rc.d
+# ---- services: kept from starting now by a policy, and at boot by what is undone in the end ----
+
+policy=$prefix/usr/sbin/policy-rc.d
+ours='# of Cathay Shop, for the time of one installation; before it there were:'
+cluster=$prefix/etc/postgresql/15/main
+unit_known() { [ -e "$prefix/lib/systemd/system/$1.service" ] || [ -e "$prefix/etc/systemd/system/$1.service" ]; }
+
+there_before=' '
 policy_is_ours=
-if [ ! -e "$policy" ]; then
-    printf '#!/bin/sh\n# for the time of one installation\nexit 101\n' >"$policy"
-    chmod 755 "$policy"
+if [ -e "$policy" ] && grep -Fq "$ours" "$policy"; then
+    # A run that was killed left it. What was there before that run counts, not what it brought.
+    there_before=" $(sed -n "s/^$ours//p" "$policy") "
     policy_is_ours=yes
+else
+    [ ! -e "$cluster" ] || there_before+='cluster '
+    for unit in redis-server nginx; do
+        ! unit_known "$unit" || there_before+="$unit "
+    done
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\n%s%s\nexit 101\n' "$ours" "$there_before" >"$policy"
+        chmod 755 "$policy"
+        policy_is_ours=yes
+    fi
 fi
-cleanup() { [ -z "$policy_is_ours" ] || rm -f "$policy"; }
-trap cleanup EXIT
-trap 'exit 130' INT TERM
 
-cluster=/etc/postgresql/15/main
-[ -e "$cluster" ] && had_cluster=yes || had_cluster=
-unit_known() { [ -e "/lib/systemd/system/$1" ] || [ -e "/etc/systemd/system/$1" ]; }
-unit_known redis-server.service && had_redis=yes || had_redis=
-unit_known nginx.service && had_nginx=yes || had_nginx=
+was_there() { case "$there_before" in *" $1 "*) return 0 ;; *) return 1 ;; esac; }
 
-install() { apt-get install -y --no-install-recommends -o Dpkg::Options::=--force-confold "$@"; }
+leave() {
+    if ! was_there cluster && [ -e "$cluster/start.conf" ]; then
+        sed -i 's/^auto$/disabled/' "$cluster/start.conf"
+    fi
+    if command -v systemctl >/dev/null 2>&1; then
+        for unit in redis-server nginx; do
+            was_there "$unit" || ! unit_known "$unit" || systemctl disable "$unit.service" >>"$log" 2>&1 || true
+        done
+    fi
+    [ -z "$policy_is_ours" ] || rm -f "$policy"
+}
+trap leave EXIT
+
+# ---- apt, and what it tells ----
+
+terminal=
+[ ! -t 1 ] || terminal=yes
+
+show() { # apt's output and states -> the log and the progress
+    trap '' INT TERM HUP
+    local line state rest percent last=-1 size='' words=Fetching
+    while IFS= read -r line; do
+        case "$line" in
+        dlstatus:* | pmstatus:*)
+            state=${line%%:*} rest=${line#*:*:}
+            percent=${rest%%[.:]*}
+            [ "$state" != pmstatus ] || words=Installing
+            [ "$words" = Fetching ] || : >"$unpacking"
+            if [ -n "$terminal" ]; then
+                printf '\r\033[K%s%s: %s %%' "$words" "$size" "$percent"
+            elif [ "$words$((percent / 25))" != "$last" ]; then
+                last=$words$((percent / 25))
+                printf '%s%s: %s %%\n' "$words" "$size" "$percent"
+            fi
+            ;;
+        pmerror:* | pmconffile:* | media-change:*) printf '%s\n' "$line" >>"$log" ;;
+        *)
+            printf '%s\n' "$line" >>"$log"
+            case "$line" in
+            'Need to get '*) size=" (${line#Need to get }" size=${size% of archives.} ;;
+            'After this operation, '*' will be used.')
+                line=${line#After this operation, }
+                size+=" to fetch, ${line% of additional*} on disk)"
+                ;;
+            esac
+            ;;
+        esac
+    done 2>/dev/null
+    [ -z "$terminal" ] || printf '\r\033[K' 2>/dev/null
+    : >"$unpacking.shown"
+}
+
+state=$(mktemp -d)
+unpacking=$state/unpacking
+trap 'leave; rm -rf "$state"' EXIT
+interrupted=
+apt=
+
+interrupt() {
+    [ -z "$interrupted" ] || return
+    interrupted=yes
+    if [ -n "$apt" ] && [ ! -e "$unpacking" ]; then
+        kill -TERM "$apt" 2>/dev/null
+    else
+        printf '\nFinishing what apt has begun; half of it would leave the system broken.\n' 2>/dev/null
+    fi
+}
+trap interrupt INT TERM HUP
+
+apart() { # COMMAND... in a session of its own; its exit status
+    local status try
+    [ -z "$interrupted" ] || return 130
+    rm -f "$unpacking.shown"
+    setsid "$@" > >(show) 2>&1 </dev/null &
+    apt=$!
+    while :; do
+        wait "$apt"
+        status=$?
+        kill -0 "$apt" 2>/dev/null || break
+    done
+    apt=
+    for try in {1..50}; do
+        [ ! -e "$unpacking.shown" ] || break
+        sleep 0.1
+    done
+    return "$status"
+}
+
+wait_for_lock=(-o DPkg::Lock::Timeout=600) # another apt at work: unattended upgrades after the machine has started
+
+install() {
+    apart apt-get install -y -q --fix-broken --no-install-recommends "${wait_for_lock[@]}" -o APT::Status-Fd=1 \
+        -o Dpkg::Options::=--force-confold "$@"
+}
+
+# What an earlier run left half done.
+if [ -n "$(dpkg --audit 2>/dev/null)" ]; then
+    echo "Repairing an installation that was cut off (dpkg --configure -a)."
+    : >"$unpacking"
+    apart dpkg --configure -a --force-confold
+    rm -f "$unpacking"
+fi
 
 # Lists of packages that are missing or stale make the first attempt fail; only then are they fetched.
-if ! install "$@"; then
-    apt-get update && install "$@" || exit 1
+if ! install "$@" && [ -z "$interrupted" ]; then
+    echo "Fetching the lists of packages."
+    apart apt-get update -q "${wait_for_lock[@]}" && install "$@"
+    status=$?
+else
+    status=0
 fi
-
-# What this installation brought must not start at the next boot either.
-if [ -z "$had_cluster" ] && [ -e "$cluster/start.conf" ]; then
-    sed -i 's/^auto$/disabled/' "$cluster/start.conf"
-fi
-if command -v systemctl >/dev/null 2>&1; then
-    [ -n "$had_redis" ] || ! unit_known redis-server.service || systemctl disable redis-server.service || true
-    [ -n "$had_nginx" ] || ! unit_known nginx.service || systemctl disable nginx.service || true
-fi
-exit 0
+[ -z "$interrupted" ] || exit 130
+exit "$status"

@@ -1,11 +1,10 @@
 #!/usr/bin/python3
 """Builds the shop and runs its tests, part by part; ./test is the way in.
 
-usage: ./test [--list] [--help] [NAME...]
+usage: test_runner.py [NAME...]    (a part of tools/parts.txt, or part:word)
 
-Parts are below (PARTS). A NAME is a part, or part:word to run only the files of it whose path holds that word
-(./test api:orders). The last line is "N passed, N failed", counted over the single tests of all parts. Logs are in
-var/test. Everything that was started is stopped at the end, also after Ctrl-C.
+A part is a function below, part_NAME. Logs are in var/test. Everything that was started is stopped at the end, also
+after Ctrl-C. tools/arguments.sh has read --help, --list and the names before, since a bare machine has no Python yet.
 """
 import ctypes
 import glob
@@ -30,8 +29,12 @@ SANITIZER_SETTINGS = {
     'ASAN_OPTIONS': 'detect_leaks=1:abort_on_error=0:exitcode=99:detect_stack_use_after_return=0',
     'UBSAN_OPTIONS': 'print_stacktrace=1:halt_on_error=1:exitcode=99',
     'TSAN_OPTIONS': 'halt_on_error=1:exitcode=99:second_deadlock_stack=1',
-    'LSAN_OPTIONS': 'suppressions=' + os.path.join(PROJECT, 'tests', 'harness', 'leaks.txt') + ':print_suppressions=0',
+    # In quotes: a path may hold a blank, which ends an option, or a colon.
+    'LSAN_OPTIONS': 'suppressions="' + os.path.join(PROJECT, 'tests', 'harness', 'leaks.txt') + '":print_suppressions=0',
 }
+
+
+CUT = 'cut at its time limit'  # in place of an exit code
 
 
 class PartFailed(Exception):
@@ -60,7 +63,7 @@ class Run:
         self.results = results
         self.part = ''
         self.word = ''
-        self.everything = False  # all parts are run, so that time matters
+        self.npm_failure = None
         self.pair = None
         self.builder = None
         self.processes = set()
@@ -95,14 +98,21 @@ class Run:
         return self.pair
 
     def command(self, line, log=None, environment=None, timeout_s=600, on_line=None, cwd=PROJECT):
-        """Runs a command with its output in the log; returns its exit code. on_line sees each line of output."""
+        """Runs a command with its output in the log; returns its exit code, or CUT when its time was over. on_line sees each
+        line of output."""
         log = log or self.log_path()
+        cut = threading.Event()
+
+        def time_over():
+            cut.set()
+            stop_group(process)
+
         with open(log, 'ab') as file:
-            process = subprocess.Popen(line, cwd=cwd, env=environment or dict(os.environ, **SANITIZER_SETTINGS),
+            process = subprocess.Popen(line, cwd=cwd, env=environment or dict(os.environ, **SANITIZER_SETTINGS, **build.CCACHE),
                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                        start_new_session=True)
             self.processes.add(process)
-            timer = threading.Timer(timeout_s, stop_group, [process])
+            timer = threading.Timer(timeout_s, time_over)
             timer.start()
             try:
                 for text in process.stdout:
@@ -112,13 +122,13 @@ class Run:
                         on_line(text.decode(errors='replace').rstrip('\n'))
                 code = process.wait()
             finally:
-                if timer.is_alive():
-                    timer.cancel()
-                else:
-                    file.write(f'\nstopped after {timeout_s} s\n'.encode())
+                timer.cancel()
+                if cut.is_set():
+                    file.write(f'\nstopped: its {timeout_s} s were over\n'.encode())
+                process.stdout.close()
                 stop_group(process)
                 self.processes.discard(process)
-        return code
+        return CUT if cut.is_set() else code
 
     def build(self, kind):
         """Waits until a tree is built; raises PartFailed when it is not."""
@@ -129,11 +139,11 @@ class Run:
             raise PartFailed(failure)
 
     def node(self, files, environment, timeout_s=900, together=1):
-        """Runs test files under node's test runner, some together, and counts their tests."""
+        """Runs test files under node's test runner, some together, and counts their tests. False: some files did not run."""
         if self.word:
             files = [name for name in files if self.word in name]
         if not files:
-            return
+            return True
         ensure_node_modules(self)
         outcome = os.path.join(LOGS, self.part + '.jsonl')
         open(outcome, 'wb').close()
@@ -158,11 +168,15 @@ class Run:
                     self.results.skipped.append((self.part, title))
                 else:
                     self.results.bad(self.part, title, os.path.relpath(self.log_path(), PROJECT))
-        for name in files:
-            if name not in seen:
-                self.bad(f'{name}: ran no test')
+        unseen = [name for name in files if name not in seen]
+        if code is CUT:
+            self.bad(f'stopped after its {timeout_s} s; not finished: {" ".join(unseen) or "the tests under way"}')
+            return False
+        for name in unseen:
+            self.bad(f'{name}: ran no test')
         if code != 0 and not any(part == self.part for part, _, _ in self.results.failures):
             self.bad(f'node ended with {code}')
+        return not unseen
 
     def close(self):
         if self.builder is not None:
@@ -240,12 +254,24 @@ def ensure_node_modules(run):
     lock = os.path.join(PROJECT, 'package-lock.json')
     if os.path.exists(installed) and os.path.getmtime(installed) >= os.path.getmtime(lock):
         return
-    run.say('  installing npm packages')
-    log = run.log_path('npm')
-    open(log, 'wb').close()
-    if run.command(['npm', 'ci', '--no-audit', '--no-fund'], log=log) != 0:
-        raise PartFailed('npm ci failed; see ' + os.path.relpath(log, PROJECT))
-    os.utime(installed)
+    if run.npm_failure is None:
+        log = run.log_path('npm')
+        run.say(f'  installing npm packages; the log is {os.path.relpath(log, PROJECT)}')
+        open(log, 'wb').close()
+        reasons = []
+
+        def line(text):
+            match = re.match(r'npm (?:ERR!|error) (?!A complete log)(.+)', text)
+            if match and len(reasons) < 3:
+                reasons.append(match[1].strip())
+
+        code = run.command(['npm', 'ci', '--no-audit', '--no-fund'], log=log, on_line=line)
+        if code == 0:
+            os.utime(installed)
+            return
+        # Asked once: a registry that is away lets npm wait for more than a minute.
+        run.npm_failure = f'npm ci failed ({"; ".join(reasons) or code}); see {os.path.relpath(log, PROJECT)}'
+    raise PartFailed(run.npm_failure)
 
 
 def our_files(*suffixes):
@@ -259,7 +285,6 @@ def our_files(*suffixes):
 
 
 def part_format(run):
-    """C files are as clang-format makes them"""
     names = our_files('.c', '.h')
     if run.command(['clang-format', '--dry-run', '-Werror'] + names) == 0:
         run.ok(len(names))
@@ -272,7 +297,6 @@ def part_format(run):
 
 
 def part_layers(run):
-    """house rules: includes never climb, no SQL in C, prefixes, READMEs"""
     python_tests(run, 'tests/layers')
     count = 0
 
@@ -290,7 +314,6 @@ def part_layers(run):
 
 
 def part_generators(run):
-    """the two generators: output and messages"""
     python_tests(run, 'tests/generators')
 
 
@@ -371,8 +394,13 @@ def unit_programs(build_directory):
     return found
 
 
+def part_setup(run):
+    run.build('test')  # whose objects the checkout elsewhere finds in the compiler's cache
+    ensure_node_modules(run)
+    python_tests(run, 'tests/setup')
+
+
 def part_unit(run):
-    """unit tests of the C code (cmocka) under ASan and UBSan"""
     run.build('test')
     cmocka_tests(run, 'build-test', unit_programs('build-test'), run.environment())
 
@@ -383,14 +411,12 @@ THREADED = ('http', 'server', 'worker', 'work', 'relay', 'live', 'cache', 'limit
 
 
 def part_threads(run):
-    """the threaded unit tests once more, under TSan"""
     run.build('tsan')
     names = [name for name in unit_programs('build-tsan') if any(word in name for word in THREADED)]
     cmocka_tests(run, 'build-tsan', names, run.environment())
 
 
 def part_sql(run):
-    """every named query prepared against the migrated schema"""
     run.build('test')
     pair = run.shared_services()
     pair.postgres.psql('postgres', 'DROP DATABASE IF EXISTS sql_check')
@@ -418,7 +444,6 @@ def part_sql(run):
 
 
 def part_plans(run):
-    """the plans of queries in a shop with two years of orders"""
     run.build('test')
     python_tests(run, 'tests/plans')
 
@@ -432,36 +457,37 @@ FILES_TOGETHER = 2 * JOBS
 
 
 def part_harness(run):
-    """the harness itself"""
     run.build('test')
     run.node(node_files('tests/harness/*.test.js'), run.environment())
 
 
 def part_http(run):
-    """the HTTP server against well- and malformed requests"""
     run.build('test')
     run.node(node_files('tests/http/*.test.js'), run.environment(TEST_PROGRAM='build-test/cathay'))
 
 
 def coverage_path():
+    """The operations that the API tests called; with .whole at its end once all files of part api ran."""
     return os.path.join(LOGS, 'operations.txt')
 
 
 def part_api(run):
-    """scenarios over HTTP; all traffic checked against the contract"""
     run.build('test')
     open(coverage_path(), 'wb').close()
-    run.node(node_files('tests/api/*.test.js'),
-             run.environment(TEST_PROGRAM='build-test/cathay', TEST_COVERAGE=coverage_path()), together=FILES_TOGETHER)
+    if os.path.exists(coverage_path() + '.whole'):
+        os.unlink(coverage_path() + '.whole')
+    whole = run.node(node_files('tests/api/*.test.js'),
+                     run.environment(TEST_PROGRAM='build-test/cathay', TEST_COVERAGE=coverage_path()), together=FILES_TOGETHER)
+    if whole and not run.word:
+        open(coverage_path() + '.whole', 'wb').close()
 
 
 def part_contract(run):
-    """every operation of the contract was touched by an API test (after part api)"""
     import yaml
     with open(os.path.join(PROJECT, 'api', 'openapi.yaml')) as file:
         contract = yaml.safe_load(file)
-    if not os.path.exists(coverage_path()):
-        raise PartFailed('part api has not run yet')
+    if not os.path.exists(coverage_path() + '.whole'):
+        raise PartFailed('not judged: part api has not run to its end')
     with open(coverage_path()) as file:
         touched = {line.split()[0] for line in file if line.strip()}
     for path, item in contract['paths'].items():
@@ -475,37 +501,31 @@ def part_contract(run):
 
 
 def part_race(run):
-    """buyers who race for stock, miles and keys"""
     run.build('release')
     run.node(node_files('tests/race/*.test.js'), run.environment(TEST_PROGRAM='build/cathay'))
 
 
 def part_fault(run):
-    """killed processes, a stopped PostgreSQL, a flushed Redis"""
     run.build('release')
     run.node(node_files('tests/fault/*.test.js'), run.environment(TEST_PROGRAM='build/cathay'), together=JOBS)
 
 
 def part_verify(run):
-    """every invariant broken by hand, and found"""
     run.build('release')
     run.node(node_files('tests/verify/*.test.js'), run.environment(TEST_PROGRAM='build/cathay'), together=FILES_TOGETHER)
 
 
 def part_tour(run):
-    """docs/tour.md, line by line"""
     run.build('release')
     run.node(node_files('tests/tour/*.test.js'), run.environment(TEST_PROGRAM='build/cathay'))
 
 
 def part_partners(run):
-    """the partners' official clients against the sandboxes"""
     run.build('test')
     run.node(node_files('tests/partners/*.test.js'), run.environment(TEST_PROGRAM='build-test/cathay'))
 
 
 def part_browser(run):
-    """pages in a real browser"""
     run.build('release')
     run.node(node_files('tests/browser/*.test.js'), run.environment(TEST_PROGRAM='build/cathay'))
 
@@ -514,7 +534,6 @@ FUZZ_SECONDS = 5
 
 
 def part_fuzz(run):
-    """fuzzers, each for a few seconds on its corpus and new inputs"""
     if not glob.glob(os.path.join(PROJECT, 'tests', 'fuzz', '*_fuzz.c')):
         return
     run.build('fuzz')
@@ -536,54 +555,25 @@ def part_fuzz(run):
             run.bad(f'{name}; the input is in {os.path.relpath(work, PROJECT)}')
 
 
-TIDY_SECONDS = 60  # of a run of all parts; ./test tidy takes the time that it needs
-
-
 def part_tidy(run):
-    """static analysis (clang-tidy) of files not yet seen in this form, newest first"""
     run.build('test')
     import tidy
     names = [name for name in our_files('.c') if name.startswith('src/')]
-    left = 0
-    for name, clean in tidy.check(PROJECT, 'build-test', names, run.log_path(), JOBS, run.word, TIDY_SECONDS if run.everything else None):
-        if clean is None:
-            left += 1
-        elif clean:
+    for name, clean in tidy.check(PROJECT, 'build-test', names, run.log_path(), JOBS, run.word):
+        if clean:
             run.ok()
         else:
             run.bad(f'{name}: clang-tidy complains')
-    if left:
-        run.say(f'    {left} files are left for ./test tidy')
 
 
-PARTS = {
-    'format': part_format,
-    'layers': part_layers,
-    'generators': part_generators,
-    'unit': part_unit,
-    'sql': part_sql,
-    'plans': part_plans,
-    'harness': part_harness,
-    'http': part_http,
-    'partners': part_partners,
-    'api': part_api,
-    'contract': part_contract,
-    'verify': part_verify,
-    'race': part_race,
-    'fault': part_fault,
-    'tour': part_tour,
-    'browser': part_browser,
-    'threads': part_threads,
-    'fuzz': part_fuzz,
-    'tidy': part_tidy,
-}
+def read_parts():
+    """tools/parts.txt: name -> (what it checks, the trees that it needs). Trees are built in this order while earlier parts run."""
+    with open(os.path.join(PROJECT, 'tools', 'parts.txt')) as file:
+        rows = [line.split(None, 2) for line in file if line.strip() and not line.startswith('#')]
+    return {name: (about.strip(), [] if trees == '-' else trees.split(',')) for name, trees, about in rows}
 
-# Which trees a part needs; they are built in this order while earlier parts run.
-NEEDS = {
-    'unit': ['test'], 'sql': ['test'], 'plans': ['test'], 'harness': ['test'], 'http': ['test'], 'partners': ['test'], 'api': ['test'],
-    'verify': ['release'], 'race': ['release'], 'fault': ['release'], 'tour': ['release'], 'browser': ['release'],
-    'threads': ['tsan'], 'fuzz': ['fuzz'], 'tidy': ['test'],
-}
+
+PARTS = read_parts()
 
 
 def adopt_orphans():
@@ -615,26 +605,14 @@ def stop_orphans():
             time.sleep(0.02)
 
 
-def selected(arguments):
-    for argument in arguments:
-        name, _, word = argument.partition(':')
-        if name not in PARTS:
-            print(f'There is no part {name}; the parts are: {" ".join(PARTS)}', file=sys.stderr)
-            sys.exit(2)
-        yield name, word
-    if not arguments:
-        for name in PARTS:
-            yield name, ''
-
-
 def run_part(run, name, word):
     run.part, run.word = name, word
     open(run.log_path(), 'wb').close()
     before = (run.results.passed, len(run.results.failures))
     began = time.monotonic()
-    run.say(f'{name}: {PARTS[name].__doc__}')
+    run.say(f'{name}: {PARTS[name][0]}')
     try:
-        PARTS[name](run)
+        globals()['part_' + name](run)
     except (PartFailed, services.ServiceError, OSError, subprocess.CalledProcessError) as error:
         run.bad(str(error))
     passed = run.results.passed - before[0]
@@ -643,20 +621,12 @@ def run_part(run, name, word):
 
 
 def main():
-    arguments = sys.argv[1:]
-    if '--help' in arguments or '-h' in arguments:
-        print(__doc__.strip())
-        return 0
-    if '--list' in arguments:
-        for name, part in PARTS.items():
-            print(f'{name:12}{part.__doc__}')
-        return 0
-    parts = list(selected(arguments))
-    os.makedirs(LOGS, exist_ok=True)
+    parts = [(name, word) for name, _, word in (argument.partition(':') for argument in sys.argv[1:] or PARTS)]
+    os.umask(0o077)
+    services.own_place(LOGS)
     adopt_orphans()
     results = Results()
     run = Run(results)
-    run.everything = not arguments
     interrupted = False
 
     def stop(number, _frame):
@@ -665,7 +635,7 @@ def main():
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGHUP, stop)
     try:
-        run.builder = Builder(run, [tree for name, _ in parts for tree in NEEDS.get(name, ())])
+        run.builder = Builder(run, [tree for name, _ in parts for tree in PARTS[name][1]])
         for name, word in parts:
             run_part(run, name, word)
     except KeyboardInterrupt:
@@ -691,4 +661,9 @@ def main():
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (services.ServiceError, OSError) as error:
+        print(services.one_line(error), file=sys.stderr)
+        print('0 passed, 1 failed')
+        sys.exit(1)

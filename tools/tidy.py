@@ -10,7 +10,6 @@ import os
 import shlex
 import subprocess
 import threading
-import time
 
 
 def commands(project, build):
@@ -45,9 +44,8 @@ def newest_first(project, names):
     return sorted(names, key=lambda name: (order.get(name, len(order)), name))
 
 
-def check(project, build, names, log, jobs, word='', budget_s=None):
-    """Yields (file, clean) for each of our files that the build compiles; clean is None where the time was up before."""
-    deadline = None if budget_s is None else time.monotonic() + budget_s
+def check(project, build, names, log, jobs, word=''):
+    """Yields (file, clean) for each of our files that the build compiles."""
     with open(os.path.join(project, '.clang-tidy'), 'rb') as file:
         checks = file.read()
     memory = os.path.join(project, build, 'tidy.txt')
@@ -63,8 +61,6 @@ def check(project, build, names, log, jobs, word='', budget_s=None):
         state = state_of(entries[name], checks)
         if state in known:
             return name, True
-        if deadline is not None and time.monotonic() > deadline:
-            return name, None
         done = subprocess.run(['clang-tidy', '-p', build, '--quiet', '--extra-arg=-Wno-unknown-warning-option', name],
                               cwd=project, capture_output=True, text=True, check=False)
         with lock:
