@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -31,7 +32,8 @@ SECRETS = {
 }
 READY_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 30
-LOG_BYTES_MAX = 20 * 1024 * 1024
+LOG_BYTES_MAX = int(os.environ.get('RUN_LOG_BYTES_MAX', 20 * 1024 * 1024))
+LOGS_LOOKED_AT_S = 5
 
 sys.path.insert(0, os.path.join(PROJECT, 'tools'))
 import build  # noqa: E402
@@ -56,7 +58,6 @@ def relative(path):
 
 def lock():
     """One ./run in a checkout. The file holds what the second one needs to say."""
-    os.makedirs(VAR, exist_ok=True)
     file = open(os.path.join(VAR, 'run.lock'), 'a+')
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -81,6 +82,9 @@ def port_free(port):
         try:
             probe.bind(('127.0.0.1', port))
             return True
+        except PermissionError:
+            raise Stop(f'Port {port} needs rights that {services.name_of(os.geteuid())} does not have: ports below 1024 belong to '
+                       'root here. Choose another: ./run --port 8080') from None
         except OSError:
             return False
 
@@ -126,11 +130,46 @@ def make_secrets():
 
 
 def trim_logs():
-    os.makedirs(LOGS, exist_ok=True)
+    """Logs that are too long become NAME.old. Their writers append and keep the file open, so that it is copied and emptied:
+    what they write between the two is lost, some lines at most."""
     for name in os.listdir(LOGS):
         path = os.path.join(LOGS, name)
-        if os.path.getsize(path) > LOG_BYTES_MAX:
-            os.replace(path, path + '.old')
+        if name.endswith('.old') or not os.path.isfile(path) or os.path.getsize(path) <= LOG_BYTES_MAX:
+            continue
+        with open(path, 'r+b') as file, open(path + '.old', 'wb') as old:
+            file.seek(-LOG_BYTES_MAX, os.SEEK_END)
+            shutil.copyfileobj(file, old)
+            file.truncate(0)
+
+
+def close_modes():
+    """Nothing in var/ is for others: also what an earlier release left readable. PostgreSQL keeps its own place so."""
+    for place, directories, files in os.walk(VAR):
+        if place == VAR and 'postgresql' in directories:
+            directories.remove('postgresql')
+        for names, mode in ((directories, 0o700), (files, 0o600)):
+            for name in names:
+                path = os.path.join(place, name)
+                try:
+                    if not os.path.islink(path) and os.stat(path).st_mode & 0o077:
+                        os.chmod(path, os.stat(path).st_mode & mode)
+                except FileNotFoundError:
+                    pass  # a test beside us
+
+
+def redis_answers(url):
+    """Whether something listens where REDIS_URL points: None, or why not."""
+    parts = urllib.parse.urlsplit(url)
+    try:
+        if parts.scheme == 'unix':
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(2)
+                probe.connect(parts.path)
+        else:
+            socket.create_connection((parts.hostname or '127.0.0.1', parts.port or 6379), 2).close()
+    except (OSError, ValueError) as error:
+        return services.one_line(error)
+    return None
 
 
 class Shop:
@@ -141,6 +180,7 @@ class Shop:
         self.postgres = None
         self.redis = None
         self.process = None
+        self.log_began = 0
         self.environment = dict(os.environ)
         self.log = os.path.join(LOGS, 'cathay.log')
 
@@ -152,7 +192,7 @@ class Shop:
         def progress(done, of):
             nonlocal shown
             if tty:
-                print(f'\rBuilding: {done} of {of} ', end='', flush=True)
+                print(f'\r\033[KBuilding: {done} of {of}', end='', flush=True)
             elif done * 10 // of > shown:
                 shown = done * 10 // of
                 say(f'Building: {done} of {of}')
@@ -160,11 +200,13 @@ class Shop:
         try:
             build.build(PROJECT, 'release', os.path.join(LOGS, 'build.log'), progress)
         except build.BuildFailed as error:
+            if tty:
+                print('\r\033[K', end='')
             if error.errors:
                 say('\n' + error.errors)
             raise Stop(str(error)) from None
         if tty:
-            print('\r', end='')
+            print('\r\033[K', end='')
         say(f'Built in {time.monotonic() - began:.0f} s.')
 
     def start_servers(self):
@@ -178,7 +220,9 @@ class Shop:
             self.environment['DATABASE_URL'] = self.postgres.url('cathay')
             say('PostgreSQL: started')
         if 'REDIS_URL' in os.environ:
-            say('Redis: the one of REDIS_URL')
+            why = redis_answers(os.environ['REDIS_URL'])
+            say('Redis: the one of REDIS_URL' + (f', which does not answer ({why}); the shop runs without it, slower, and uses it '
+                                                 'once it is there' if why else ''))
         else:
             self.redis = services.Redis(os.path.join(VAR, 'redis'), log=os.path.join(LOGS, 'redis.log'))
             self.redis.start()
@@ -216,8 +260,7 @@ class Shop:
         with open(self.log, 'a') as file:
             file.writelines(output)
         if code != 0:
-            last = next((text.strip() for text in reversed(output) if text.strip()), f'exit {code}')
-            raise Stop(f'cathay {" ".join(subcommand)} failed: {last}')
+            raise Stop(f'cathay {" ".join(subcommand)} failed: {services.telling(output) or f"exit {code}"}')
         return ''.join(output)
 
     def write_environment(self):
@@ -245,6 +288,7 @@ class Shop:
         return text
 
     def start(self):
+        self.log_began = services.log_size(self.log)
         with open(self.log, 'ab') as log:
             line = services.as_user([os.path.join(PROJECT, 'build/cathay'), 'all'], None, 'TERM')
             self.process = subprocess.Popen(line, cwd=PROJECT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -265,18 +309,22 @@ class Shop:
     def check(self):
         """Raises when something that has to run does not."""
         if self.postgres and self.postgres.process.poll() is not None:
-            raise Stop(f'PostgreSQL has ended ({services.log_tail(self.postgres.log)}); see {relative(self.postgres.log)}. '
+            raise Stop(f'PostgreSQL has ended ({services.log_tail(self.postgres.log, self.postgres.log_began)}); see {relative(self.postgres.log)}. '
                        './run starts it again; no order that was acknowledged is lost.')
         if self.redis and self.redis.process.poll() is not None:
             raise Stop(f'Redis has ended; see {relative(self.redis.log)}. ./run starts it again; it holds nothing that PostgreSQL has not.')
         if self.process and self.process.poll() is not None:
-            raise Stop(f'The shop has ended with {self.process.returncode} ({services.log_tail(self.log)}); see {relative(self.log)}. '
+            raise Stop(f'The shop has ended with {self.process.returncode} ({services.log_tail(self.log, self.log_began)}); see {relative(self.log)}. '
                        './run starts it again; no order that was acknowledged is lost.')
 
     def watch(self):
+        logs_due = 0
         while True:
             time.sleep(0.3)
             self.check()
+            if time.monotonic() >= logs_due:
+                trim_logs()
+                logs_due = time.monotonic() + LOGS_LOOKED_AT_S
 
     def stop(self):
         if self.process and self.process.poll() is None:
@@ -311,8 +359,9 @@ def main():
     parser.add_argument('--port', type=int, default=int(os.environ.get('CATHAY_LISTEN_PORT', 8080)))
     parser.add_argument('--fresh', action='store_true')
     arguments = parser.parse_args()
-    if not 1 <= arguments.port <= 65535:
-        raise Stop(f'--port {arguments.port}: a port is a number from 1 to 65535.')
+    os.umask(0o077)
+    services.own_place(VAR)
+    services.own_place(LOGS)
     held = lock()
     lock_says(held, str(os.getpid()))
     if arguments.fresh:
@@ -321,6 +370,7 @@ def main():
         fresh()
     if not port_free(arguments.port):
         raise Stop(f'Port {arguments.port} is taken by another program; stop it, or choose another: ./run --port {arguments.port + 1}')
+    close_modes()
     trim_logs()
     shop = Shop(arguments)
 
@@ -351,8 +401,8 @@ def main():
 if __name__ == '__main__':
     try:
         main()
-    except (Stop, services.ServiceError) as error:
-        print(error, file=sys.stderr)
-        sys.exit(1)
     except BrokenPipeError:
+        sys.exit(1)
+    except (Stop, services.ServiceError, OSError) as error:
+        print(services.one_line(error), file=sys.stderr)
         sys.exit(1)

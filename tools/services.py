@@ -16,6 +16,7 @@ import json
 import os
 import pwd
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -33,6 +34,46 @@ REDIS_MEMORY = '256mb'  # docs/architecture.md says what goes when it is full
 
 class ServiceError(Exception):
     """Carries one line that says what is wrong and what to do."""
+
+
+def one_line(error):
+    """What a person reads in place of a traceback."""
+    if isinstance(error, OSError) and error.strerror:
+        where = f' ({error.filename})' if error.filename else ''
+        advice = {errno.ENOSPC: '; make room on that disk', errno.EDQUOT: '; make room on that disk'}.get(error.errno, '')
+        return f'{error.strerror}{where}{advice}'
+    return str(error)
+
+
+def name_of(uid):
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f'user {uid}'
+
+
+def own_place(path):
+    """Makes a directory of ours below var/ and everything above it; says in one line where that cannot be.
+
+    All in var/ is for us alone, but where we are root: then user postgres has to pass through the directories to its data."""
+    var = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'var')
+    place = var
+    try:
+        for name in [''] + [name for name in os.path.relpath(path, var).split(os.sep) if name != '.']:
+            place = os.path.join(place, name) if name else var
+            if not os.path.isdir(place):
+                os.mkdir(place)
+            owner = os.stat(place).st_uid
+            if owner != os.geteuid():
+                raise ServiceError(f'{place} belongs to {name_of(owner)}, and you are {name_of(os.geteuid())}; run this as that user, '
+                                   f'or remove it: rm -r {shlex.quote(var)}')
+            os.chmod(place, 0o711 if place == var and os.geteuid() == 0 else 0o700)
+        with tempfile.TemporaryFile(dir=path, buffering=0) as probe:
+            if probe.write(b'x' * 65536) < 65536:
+                probe.write(b'x' * 65536)  # tells why
+    except OSError as error:
+        raise ServiceError(f'Nothing can be written in {place}: {error.strerror}.') from None
+    return path
 
 
 def service_user():
@@ -92,15 +133,35 @@ def wait_exit(process, timeout_s):
         return False
 
 
-def log_tail(path):
-    """The last telling line of a log, for messages: what a program said in words, not its log of events."""
+# Causes, as PostgreSQL, Redis and the C library say them: what follows from one is said last and tells less.
+CAUSES = re.compile(r'No space left|[Dd]isk quota|File too large|Read-only file system|Permission denied|Cannot allocate memory|'
+                    r'could not (extend|write|create|open|fsync|bind|map)')
+
+
+def log_size(path):
     try:
-        with open(path, errors='replace') as file:
-            lines = [line.strip() for line in file if line.strip() and not line.startswith('{')]
+        return os.path.getsize(path)
+    except OSError:
+        return 0
+
+
+def telling(lines):
+    """The one line that says most: what a program said in words, not its log of events; a cause before what follows from it."""
+    lines = [line.strip() for line in lines]
+    lines = [line for line in lines if line and not line.startswith('{')]
+    grave = [line for line in lines if re.search(r'\b(FATAL|PANIC|ERROR)\b', line)] or lines
+    grave = [line for line in lines if CAUSES.search(line)] or grave
+    return re.sub(r'^.*\b(FATAL|PANIC|ERROR|WARNING|LOG): +', '', grave[-1]) if grave else None
+
+
+def log_tail(path, since=0):
+    """The most telling line of a log behind its first `since` bytes."""
+    try:
+        with open(path, 'rb') as file:
+            file.seek(since if since <= os.path.getsize(path) else 0)
+            return telling(file.read().decode(errors='replace').split('\n')) or 'it said nothing'
     except OSError:
         return 'it said nothing'
-    telling = [line for line in lines if re.search(r'\b(FATAL|PANIC|ERROR)\b', line)] or lines
-    return re.sub(r'^.*\b(FATAL|PANIC|ERROR): +', '', telling[-1]) if telling else 'it said nothing'
 
 
 class Postgres:
@@ -111,10 +172,12 @@ class Postgres:
         self.home = home
         self.durable = durable
         os.makedirs(home, exist_ok=True)
+        os.chmod(home, 0o700 if self.user is None else 0o711)  # the service's user passes through
         self.place = self._reachable_place()
         self.data = os.path.join(self.place, 'data')
         self.socket_directory = self._socket_directory()
         self.log = log or os.path.join(home, 'postgresql.log')
+        self.log_began = 0  # its size when this start began: what is behind is of this run
         self.process = None
 
     def _reachable_place(self):
@@ -160,7 +223,11 @@ class Postgres:
                 # Old segments kept to be written over: making a new one, 16 MB of zeros and a sync, holds up every commit for ten milliseconds.
                 'min_wal_size': '1GB',
                 'checkpoint_timeout': '15min',
+                # The log tells which statement was slow or wrong, never whose data it held: no parameters, no rows in details.
                 'log_min_duration_statement': '1s',
+                'log_parameter_max_length': '0',
+                'log_parameter_max_length_on_error': '0',
+                'log_error_verbosity': 'terse',
             }
         else:
             # Tests stop the server hard, never the machine: what was written survives without fsync.
@@ -182,7 +249,7 @@ class Postgres:
                                       cwd='/', check=False)
             if done.returncode != 0:
                 shutil.rmtree(self.data, ignore_errors=True)
-                raise ServiceError(f'PostgreSQL could not make its data directory ({log_tail(self.log)}); see {self.log}.')
+                raise ServiceError(f'PostgreSQL could not make its data directory ({log_tail(self.log, self.log_began)}); see {self.log}.')
         with open(os.path.join(self.data, 'PG_VERSION')) as file:
             version = file.read().strip()
         if version != '15':
@@ -218,6 +285,7 @@ class Postgres:
             time.sleep(0.1)
 
     def start(self):
+        self.log_began = log_size(self.log)
         self._wait_for_predecessor()
         self.prepare()
         private_directory(self.socket_directory, self.user)
@@ -233,7 +301,7 @@ class Postgres:
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                raise ServiceError(f'PostgreSQL did not start ({log_tail(self.log)}); see {self.log}.')
+                raise ServiceError(f'PostgreSQL did not start ({log_tail(self.log, self.log_began)}); see {self.log}.')
             ready = subprocess.run([POSTGRES_BIN + '/pg_isready', '-q', '-h', self.socket_directory, '-U', 'cathay',
                                     '-d', 'postgres'], check=False)
             if ready.returncode == 0:
@@ -298,11 +366,13 @@ class Redis:
             own = self.short + '/redis.sock'
         self.socket = own
         self.log = log or os.path.join(home, 'redis.log')
+        self.log_began = 0
         self.process = None
 
     def start(self):
         if shutil.which('redis-server') is None:
             raise ServiceError('Redis is missing; install the package redis-server.')
+        self.log_began = log_size(self.log)
         if self.short:
             private_directory(self.short, None)
         try:
@@ -318,7 +388,7 @@ class Redis:
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                raise ServiceError(f'Redis did not start ({log_tail(self.log)}); see {self.log}.')
+                raise ServiceError(f'Redis did not start ({log_tail(self.log, self.log_began)}); see {self.log}.')
             try:
                 with socket.socket(socket.AF_UNIX) as connection:
                     connection.settimeout(1)
@@ -405,8 +475,8 @@ def hold():
             except (ServiceError, KeyError, ValueError) as error:
                 answer = {'ok': False, 'error': str(error)}
             print(json.dumps(answer), flush=True)
-    except ServiceError as error:
-        print(json.dumps({'ok': False, 'error': str(error)}), flush=True)
+    except (ServiceError, OSError) as error:
+        print(json.dumps({'ok': False, 'error': one_line(error)}), flush=True)
         return 1
     finally:
         pair.close()
@@ -422,8 +492,8 @@ def with_services(command):
         environment = dict(os.environ, TEST_DATABASE_URL=pair.postgres.url('cathay'), TEST_REDIS_URL=pair.redis.url(),
                            TEST_POSTGRES_SOCKET=pair.postgres.socket_directory)
         return subprocess.run(command, env=environment, check=False).returncode
-    except ServiceError as error:
-        print(error, file=sys.stderr)
+    except (ServiceError, OSError) as error:
+        print(one_line(error), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
