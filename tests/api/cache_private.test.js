@@ -14,7 +14,7 @@ const show = (api, person, more = {}) => api.as(person.token).call('loyalty_show
 
 /** What the ledger says. */
 async function truth(person) {
-  const [row] = await env.query('SELECT posted::int AS points, (posted - held)::int AS available, held::int, incoming::int FROM ledger_account WHERE user_id = $1', [person.uuid]);
+  const [row] = await env.query('SELECT posted::int AS points, (posted - held)::int AS available, held::int, incoming::int, debt::int FROM ledger_account WHERE user_id = $1', [person.uuid]);
   return row;
 }
 /** Every server shows what the ledger says. */

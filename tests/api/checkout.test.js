@@ -22,7 +22,7 @@ test('CHK-1 one call writes order, lines, reservation, hold, payment, key and ev
   assert.deepStrictEqual([await rows('orders', 'id'), await rows('order_line'), await rows('reservation'), await rows('transfer'), await rows('payment'),
     await rows('outbox', 'aggregate_id'), await rows('order_event')], [1, 2, 2, 1, 1, 1, 1]);
   const balance = (await buyer.api.call('loyalty_show', { expect: 200 })).body;
-  assert.deepStrictEqual(balance, { points: 5000, available: 4000, held: 1000, incoming: 0 });
+  assert.deepStrictEqual(balance, { points: 5000, available: 4000, held: 1000, incoming: 0, debt: 0 });
   await env.verify();
 });
 

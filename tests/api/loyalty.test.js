@@ -9,7 +9,7 @@ const env = shop();
 test('LOY-1 a new customer has an account with nothing in it', async () => {
   const buyer = await customer(env);
   const { body } = await buyer.api.call('loyalty_show', { expect: 200 });
-  assert.deepStrictEqual(body, { points: 0, available: 0, held: 0, incoming: 0 });
+  assert.deepStrictEqual(body, { points: 0, available: 0, held: 0, incoming: 0, debt: 0 });
   await poll(async () => (await env.query('SELECT id FROM ledger_account WHERE user_id = $1', [buyer.uuid])).length === 1, { what: 'the account to be opened' });
 });
 
@@ -19,7 +19,7 @@ test('LOY-6 staff give and take miles with a reason; a transfer is reversed once
   const give = (points, key) => manager.api.call('loyalty_adjustment_create', { path: { user_id: buyer.id }, body: { points, reason: 'goodwill' }, key });
   const given = await give(3000, 'adjust-1');
   assert.strictEqual(given.status, 201);
-  assert.deepStrictEqual(given.body.balance, { points: 3000, available: 3000, held: 0, incoming: 0 });
+  assert.deepStrictEqual(given.body.balance, { points: 3000, available: 3000, held: 0, incoming: 0, debt: 0 });
   const again = await give(3000, 'adjust-1');
   assert.deepStrictEqual(again.body, given.body, 'the same key answers the same');
   assert.strictEqual(again.headers['idempotent-replayed'], 'true');

@@ -32,7 +32,11 @@ const BREAKS = {
   stock_is_at_vendors_places: `UPDATE stock SET priority = priority + 7 WHERE variant_id = (SELECT variant_id FROM stock LIMIT 1)`,
   stock_reservations_fit_orders: `INSERT INTO reservation (order_id, line_no, location_id, variant_id, quantity) SELECT ${NOBODY}, 1, location_id, variant_id, 1 FROM stock LIMIT 1`,
   price_for_all_on_sale: `DELETE FROM price`,
-  ledger_balance_is_sum: `UPDATE ledger_account SET posted = posted + 1 WHERE kind = 'customer'`,
+  ledger_balance_is_sum: [`UPDATE ledger_account SET posted = posted + 1 WHERE kind = 'customer'`,
+    `UPDATE ledger_account SET debt = debt + 1 WHERE kind = 'customer'`],
+  ledger_debt_first: `UPDATE ledger_account SET debt = debt + 1 WHERE kind = 'customer' AND posted > held`,
+  ledger_given_back_within_taken: `INSERT INTO transfer (root_id, step, debit_account_id, credit_account_id, points, phase, kind, order_id)
+    SELECT root_id, 2, credit_account_id, debit_account_id, points + 1, 'posted', kind, order_id FROM transfer WHERE kind = 'redeem' AND step = 1 LIMIT 1`,
   ledger_closing_fits: `UPDATE transfer SET points = points + 1 WHERE step = 1`,
   ledger_accounts_exist: `UPDATE transfer SET credit_account_id = ${NOBODY} WHERE kind = 'grant'`,
   earning_fits_transfer: `UPDATE earning SET closed_at = now()`,

@@ -75,6 +75,14 @@ enum error_code loyalty_account_ensure(struct pg *db, struct arena *arena, struc
     return code;
 }
 
+/* Whoever owes pays with what has just come in. Hardly anybody does: no statement then. */
+static enum error_code pay_debt(struct pg *db, struct account_id account_id, int64_t debt)
+{
+    if (debt == 0)
+        return ERR_OK;
+    return loyalty_debt_pay(db, (struct loyalty_debt_pay_args){account_id, uuid_new()}, NULL);
+}
+
 /* Posts into the customer's account (points > 0) or out of it. A root that is there already posts nothing. */
 static enum error_code post(struct pg *db, struct arena *arena, struct transfer_post_args args)
 {
@@ -88,7 +96,7 @@ static enum error_code post(struct pg *db, struct arena *arena, struct transfer_
     if (code == ERR_DATABASE_CONSTRAINT &&
         strcmp(pg_error(db)->constraint, "ledger_account_not_overdrawn") == 0)
         return ERR_POINTS_SHORT;
-    return code;
+    return code || !found ? code : pay_debt(db, row.id, row.debt);
 }
 
 enum error_code loyalty_grant(struct pg *db, struct arena *arena, struct user_id user_id, int64_t points,
@@ -152,53 +160,84 @@ enum error_code loyalty_hold_release(struct pg *db, struct arena *arena, struct 
     bool found;
     enum error_code code =
         transfer_hold_void(db, arena, (struct transfer_hold_void_args){root_id}, &row, &found);
+    if (code == ERR_OK && row.owing.present)
+        code = loyalty_debt_pay(db, (struct loyalty_debt_pay_args){row.owing.value, uuid_new()}, NULL);
     return code ? code : row.voided ? ERR_OK : ERR_CONFLICT;
 }
 
-/* Undoes a posted transfer by `points`, which is all of it unless an earning was spent in part. */
-static enum error_code reverse(struct pg *db, struct arena *arena, struct uuid root_id,
-                               const struct transfer_posted_row *original, int64_t points, struct str reason,
-                               struct uuid actor_id)
+/* The opposite of a posted transfer, without its accounts. *fresh: false where it was there before. */
+static enum error_code reversal_insert(struct pg *db, struct arena *arena, struct uuid root_id,
+                                       const struct transfer_posted_row *original, struct str reason,
+                                       struct uuid actor_id, bool *fresh)
 {
     struct transfer_reverse_args args = {
         .root_id = root_id,
         .debit_account_id = original->credit_account_id,
         .credit_account_id = original->debit_account_id,
-        .points = points,
+        .points = original->points,
         .kind = original->kind,
         .order_id = original->order_id,
         .actor_id = optional(actor_id),
         .reason = reason,
     };
     struct transfer_reverse_row row;
-    bool found;
-    enum error_code code = transfer_reverse(db, arena, args, &row, &found);
-    if (code || !found)
+    return transfer_reverse(db, arena, args, &row, fresh);
+}
+
+static enum error_code reverse(struct pg *db, struct arena *arena, struct uuid root_id,
+                               const struct transfer_posted_row *original, struct str reason,
+                               struct uuid actor_id)
+{
+    bool fresh, found;
+    enum error_code code = reversal_insert(db, arena, root_id, original, reason, actor_id, &fresh);
+    if (code || !fresh)
         return code ? code : ERR_CONFLICT;
-    code = loyalty_account_move(
-        db, (struct loyalty_account_move_args){args.debit_account_id, args.credit_account_id, points}, NULL);
+    struct loyalty_account_move_row customer;
+    struct loyalty_account_move_args args = {original->credit_account_id, original->debit_account_id,
+                                             original->points};
+    code = loyalty_account_move(db, arena, args, &customer, &found);
     if (code == ERR_DATABASE_CONSTRAINT &&
         strcmp(pg_error(db)->constraint, "ledger_account_not_overdrawn") == 0)
         return ERR_POINTS_SHORT;
-    return code;
+    return code || !found ? code : pay_debt(db, customer.id, customer.debt);
+}
+
+/* Moved by staff, not in the life of an order. */
+static bool is_of_staff(struct str kind)
+{
+    return str_equal(kind, STR("grant")) || str_equal(kind, STR("adjust"));
 }
 
 enum error_code loyalty_reverse(struct pg *db, struct arena *arena, struct uuid root_id, struct str reason,
-                                struct uuid actor_id)
+                                struct uuid actor_id, struct order_id *order_id)
 {
+    *order_id = (struct order_id){{{0}}};
     struct transfer_posted_row original;
     bool found;
     enum error_code code =
         transfer_posted(db, arena, (struct transfer_posted_args){root_id}, &original, &found);
     if (code || !found)
         return code ? code : ERR_NOT_FOUND;
-    return reverse(db, arena, root_id, &original, original.points, reason, actor_id);
+    if (!is_of_staff(original.kind)) {
+        order_id->uuid = original.order_id.value;
+        return ERR_TRANSFER_OF_ORDER;
+    }
+    return reverse(db, arena, root_id, &original, reason, actor_id);
 }
 
-enum error_code loyalty_earn_take_back(struct pg *db, struct arena *arena, struct order_id order_id,
-                                       int64_t *short_points)
+enum error_code loyalty_hold_reversed(struct pg *db, struct arena *arena, struct uuid hold_id,
+                                      int64_t *points)
 {
-    *short_points = 0;
+    struct transfer_reversed_points_row row;
+    bool found;
+    enum error_code code =
+        transfer_reversed_points(db, arena, (struct transfer_reversed_points_args){hold_id}, &row, &found);
+    *points = code ? 0 : row.points;
+    return code;
+}
+
+enum error_code loyalty_earn_take_back(struct pg *db, struct arena *arena, struct order_id order_id)
+{
     struct earning_lock_row earning;
     bool found;
     enum error_code code = earning_lock(db, arena, (struct earning_lock_args){order_id}, &earning, &found);
@@ -210,19 +249,23 @@ enum error_code loyalty_earn_take_back(struct pg *db, struct arena *arena, struc
     code = transfer_posted(db, arena, (struct transfer_posted_args){earning.root_id}, &original, &found);
     if (code || !found) /* voided before */
         return code;
+    bool fresh;
+    code = reversal_insert(db, arena, earning.root_id, &original, STR("the order was refunded"),
+                           (struct uuid){{0}}, &fresh);
+    if (code || !fresh) /* taken back before */
+        return code;
     struct loyalty_account_lock_row account;
     code = loyalty_account_lock(db, arena, (struct loyalty_account_lock_args){earning.account_id}, &account,
                                 &found);
     if (code)
         return code;
     CHECK(found);
-    int64_t available = account.posted - account.held;
-    int64_t take = earning.points < available ? earning.points : available;
-    if (take > 0)
-        code = reverse(db, arena, earning.root_id, &original, take, STR("the order was refunded"),
-                       (struct uuid){{0}});
-    if (code == ERR_CONFLICT) /* taken back before */
-        return ERR_OK;
-    *short_points = earning.points - take;
-    return code;
+    struct loyalty_earning_take_args args = {
+        .account_id = earning.account_id,
+        .points = earning.points,
+        .lent = miles_lent(earning.points, account.posted - account.held),
+        .root_id = uuid_new(),
+        .order_id = order_id,
+    };
+    return loyalty_earning_take(db, args, NULL);
 }

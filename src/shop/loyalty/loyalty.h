@@ -1,7 +1,10 @@
 /* Loyalty: miles. Owns ledger_account, transfer, earning, miles_policy, miles_rate. Points move by transfers
  * between two accounts, append-only; a hold is a pending transfer, closed once by posting (capture) or
- * voiding (release). A customer's row carries the sums (posted, held, incoming); available is posted - held
- * and never negative.
+ * voiding (release). A customer's row carries the sums (posted, held, incoming, debt); available is
+ * posted - held and never negative.
+ *
+ * Earned points that were spent before their order is refunded are owed: lent by a transfer of kind debt, and
+ * paid back by what comes in next, whatever it is. Who owes has nothing available.
  *
  * Functions that change something need an open transaction; all that take a struct pg block. */
 #ifndef CATHAY_SHOP_LOYALTY_LOYALTY_H
@@ -59,6 +62,9 @@ const char *miles_points_refusal(const struct miles_quote *quote, int64_t points
 /* Pure. Fills points, points_value_minor and cash_minor of each line; the parts add up exactly. */
 void miles_split(const struct miles_policy *policy, const struct miles_quote *quote, int64_t points,
                  struct miles_line *lines, size_t count);
+/* Pure. `earned` points that were posted are taken back of an account with so much available: so many of them
+ * have to be lent first. */
+int64_t miles_lent(int64_t earned, int64_t available);
 /* Pure. Points that this much cash earns, rounded down. */
 int64_t miles_earned(const struct miles_policy *policy, int64_t cash_minor);
 
@@ -86,10 +92,12 @@ enum error_code loyalty_grant(struct pg *db, struct arena *arena, struct user_id
 /* Staff add or take points (kind adjust); points is signed, not 0. ERR_POINTS_SHORT. */
 enum error_code loyalty_adjust(struct pg *db, struct arena *arena, struct user_id user_id, int64_t points,
                                struct str reason, struct uuid actor_id, struct uuid *root_id);
-/* Posts the opposite of a transfer that was posted; once: ERR_CONFLICT the second time, ERR_NOT_FOUND,
- * ERR_POINTS_SHORT. */
+/* Staff post the opposite of a grant or an adjustment that was posted; once: ERR_CONFLICT the second time,
+ * ERR_NOT_FOUND, ERR_POINTS_SHORT. ERR_TRANSFER_OF_ORDER: what an order holds, redeems, earns and gives back
+ * moves with the order alone, else its refund would give the same points a second time; order_id says which,
+ * zero for a debt of several. */
 enum error_code loyalty_reverse(struct pg *db, struct arena *arena, struct uuid root_id, struct str reason,
-                                struct uuid actor_id);
+                                struct uuid actor_id, struct order_id *order_id);
 
 /* Holds: pending transfer customer → redeemed; root_id is made here. ERR_POINTS_SHORT. */
 enum error_code loyalty_hold(struct pg *db, struct arena *arena, struct user_id user_id, int64_t points,
@@ -124,10 +132,13 @@ enum error_code loyalty_accounts_ensure(struct pg *db, struct arena *arena, stru
 enum error_code loyalty_settle_queue(struct pg *db, struct arena *arena,
                                      const struct loyalty_settlement *items, size_t count);
 enum error_code loyalty_settle_fetch(struct pg *db, const struct loyalty_settlement *items, size_t count);
-/* A refunded order: what it earned is voided, or reversed where it was posted already (as far as the balance
- * reaches; the rest is reported as `short_points`). Once per order. */
-enum error_code loyalty_earn_take_back(struct pg *db, struct arena *arena, struct order_id order_id,
-                                       int64_t *short_points);
+/* A refunded order: what it earned is voided, or reversed where it was posted already; what the balance does
+ * not reach is owed from now on. Once per order. */
+enum error_code loyalty_earn_take_back(struct pg *db, struct arena *arena, struct order_id order_id);
+/* Points of a captured hold that a reversal gave back. Earlier releases let staff do so; what they gave is
+ * not given again. */
+enum error_code loyalty_hold_reversed(struct pg *db, struct arena *arena, struct uuid hold_id,
+                                      int64_t *points);
 /* Gives redeemed points back: posted transfer redeemed → customer, of kind refund; root_id names the refund,
  * so that it happens once. */
 enum error_code loyalty_refund(struct pg *db, struct arena *arena, struct user_id user_id, int64_t points,

@@ -1,4 +1,4 @@
--- System accounts have fixed ids (migration 0006): …0001 issued, …0002 redeemed, …0003 adjusted.
+-- System accounts have fixed ids (migration 0006): …0001 issued, …0002 redeemed, …0003 adjusted; migration 0028: …0004 owed.
 
 -- name: miles_policy_get(currency text) :one
 -- returns: version int4, minimum_points int8, step_points int8, maximum_share int4, return_window_days int4, points_unit int8, minor_unit int8, earn_minor int8, earn_points int8, excluded_categories uuid[]
@@ -65,9 +65,10 @@ WHERE NOT EXISTS (SELECT FROM ledger_account a WHERE a.user_id = w.user_id)
 ORDER BY w.user_id
 ON CONFLICT (user_id) DO NOTHING;
 
--- One posted transfer into or out of a customer's account; no row when it would overdraw. `points` is signed.
+-- One posted transfer into or out of a customer's account; no row when it would overdraw. `points` is signed. debt: what the customer
+-- owes, which is paid next.
 -- name: transfer_post(root_id uuid, user_id user_id, system_account_id uuid, points int8, kind text, order_id uuid?, actor_id uuid?, reason text?) :one
--- returns: id account_id
+-- returns: id account_id, debt int8
 WITH opened AS (
     INSERT INTO transfer (root_id, step, debit_account_id, credit_account_id, points, phase, kind, order_id, actor_id, reason)
     SELECT :root_id, 0,
@@ -81,7 +82,7 @@ WITH opened AS (
 UPDATE ledger_account SET posted = posted + :points
 FROM opened
 WHERE user_id = :user_id
-RETURNING id;
+RETURNING id, debt;
 
 -- name: transfer_hold_open(root_id uuid, user_id user_id, points int8, order_id order_id) :one
 -- returns: id account_id
@@ -113,9 +114,9 @@ FROM unnest(:root_ids, :account_ids, :points, :order_ids) AS b (root_id, account
 SELECT root_id, step, debit_account_id AS account_id, points, phase FROM transfer
 WHERE root_id = ANY(:root_ids) AND root_id BETWEEN (:root_ids)[1] AND (:root_ids)[cardinality(:root_ids)] AND step < 2;
 
--- Closes a pending redemption as voided, once. Whether it is closed so, now or before.
+-- Closes a pending redemption as voided, once. Whether it is closed so, now or before; and whose account owes what is free now.
 -- name: transfer_hold_void(root_id uuid) :one
--- returns: voided bool
+-- returns: voided bool, owing account_id?
 WITH closed AS (
     INSERT INTO transfer (root_id, step, debit_account_id, credit_account_id, points, phase, kind, order_id)
     SELECT root_id, 1, debit_account_id, credit_account_id, points, 'voided', kind, order_id
@@ -124,9 +125,11 @@ WITH closed AS (
     RETURNING debit_account_id, points
 ), moved AS (
     UPDATE ledger_account a SET held = a.held - c.points FROM closed c WHERE a.id = c.debit_account_id
+    RETURNING a.id, a.debt
 )
 SELECT EXISTS (SELECT FROM closed)
-       OR EXISTS (SELECT FROM transfer WHERE root_id = :root_id AND step = 1 AND phase = 'voided') AS voided;
+       OR EXISTS (SELECT FROM transfer WHERE root_id = :root_id AND step = 1 AND phase = 'voided') AS voided,
+       (SELECT id FROM moved WHERE debt > 0) AS owing;
 
 -- Once per order, which its primary key says again.
 -- name: earning_insert_batch(order_ids order_id[], root_ids uuid[], account_ids account_id[], points int8[], policy_versions int4[]) :exec
@@ -165,7 +168,7 @@ UPDATE ledger_account a SET incoming = a.incoming - c.points
 FROM closed c
 WHERE a.id = c.account_id;
 
--- What has been waiting long enough: pending becomes posted. Accounts are locked in order first.
+-- What has been waiting long enough: pending becomes posted. Accounts are locked in order first. Who owes pays with it.
 -- name: earning_post_due(most int4) :one
 -- returns: posted int8
 WITH due AS MATERIALIZED (
@@ -174,7 +177,8 @@ WITH due AS MATERIALIZED (
     ORDER BY due_at LIMIT :most
     FOR UPDATE SKIP LOCKED
 ), accounts AS MATERIALIZED (
-    SELECT id FROM ledger_account WHERE id IN (SELECT account_id FROM due) ORDER BY id FOR NO KEY UPDATE
+    SELECT id, posted - held AS available, debt FROM ledger_account
+    WHERE id IN (SELECT account_id FROM due) ORDER BY id FOR NO KEY UPDATE
 ), transfers AS (
     INSERT INTO transfer (root_id, step, debit_account_id, credit_account_id, points, phase, kind, order_id)
     SELECT root_id, 1, '00000000-0000-8000-8000-000000000001', account_id, points, 'posted', 'earn', order_id FROM due
@@ -182,18 +186,54 @@ WITH due AS MATERIALIZED (
     UPDATE earning e SET closed_at = now() FROM due d WHERE e.order_id = d.order_id
 ), sums AS (
     SELECT account_id, sum(points)::bigint AS points FROM due GROUP BY account_id
+), settled AS MATERIALIZED (
+    SELECT l.id, s.points, least(l.debt, l.available + s.points) AS paid FROM sums s JOIN accounts l ON l.id = s.account_id
+), payments AS (
+    INSERT INTO transfer (root_id, step, debit_account_id, credit_account_id, points, phase, kind)
+    SELECT uuid_v7(), 0, id, '00000000-0000-8000-8000-000000000004', paid, 'posted', 'debt' FROM settled WHERE paid > 0
 ), updated AS (
-    UPDATE ledger_account a SET incoming = a.incoming - s.points, posted = a.posted + s.points
-    FROM sums s JOIN accounts l ON l.id = s.account_id
-    WHERE a.id = s.account_id
+    UPDATE ledger_account a SET incoming = a.incoming - s.points, posted = a.posted + s.points - s.paid, debt = a.debt - s.paid
+    FROM settled s
+    WHERE a.id = s.id
 )
 SELECT count(*) AS posted FROM due;
+
+-- What an account owes is paid from what it has available; nothing where it owes nothing, or has nothing.
+-- name: loyalty_debt_pay(account_id account_id, root_id uuid) :exec
+WITH owing AS (
+    SELECT id, least(debt, posted - held) AS points FROM ledger_account
+    WHERE id = :account_id AND debt > 0 AND posted > held
+    FOR NO KEY UPDATE
+), paid AS (
+    INSERT INTO transfer (root_id, step, debit_account_id, credit_account_id, points, phase, kind)
+    SELECT :root_id, 0, id, '00000000-0000-8000-8000-000000000004', points, 'posted', 'debt' FROM owing
+)
+UPDATE ledger_account a SET posted = a.posted - o.points, debt = a.debt - o.points FROM owing o WHERE a.id = o.id;
+
+-- Who owes and has something available: a release that knew of no debts posted it.
+-- name: loyalty_debt_left(most int4) :many
+-- returns: id account_id
+SELECT id FROM ledger_account WHERE debt > 0 AND posted > held ORDER BY id LIMIT :most;
+
+-- An earning is taken back whole; `lent` of it had been spent, and is owed. The account is locked.
+-- name: loyalty_earning_take(account_id account_id, points int8, lent int8, root_id uuid, order_id order_id) :exec
+WITH lending AS (
+    INSERT INTO transfer (root_id, step, debit_account_id, credit_account_id, points, phase, kind, order_id, reason)
+    SELECT :root_id, 0, '00000000-0000-8000-8000-000000000004', :account_id, :lent, 'posted', 'debt', :order_id,
+           'Miles that the refunded order had earned were spent before'
+    WHERE :lent > 0
+)
+UPDATE ledger_account SET posted = posted + :lent - :points, debt = debt + :lent WHERE id = :account_id;
 
 -- The posted step of a transfer, which a reversal undoes.
 -- name: transfer_posted(root_id uuid) :one
 -- returns: debit_account_id account_id, credit_account_id account_id, points int8, kind text, order_id uuid?
 SELECT debit_account_id, credit_account_id, points, kind, order_id
 FROM transfer WHERE root_id = :root_id AND step < 2 AND phase = 'posted';
+
+-- name: transfer_reversed_points(root_id uuid) :one
+-- returns: points int8
+SELECT coalesce(sum(points), 0)::int8 AS points FROM transfer WHERE root_id = :root_id AND step = 2;
 
 -- Takes `points` from who received them and gives them to who paid; no row when it was reversed before.
 -- name: transfer_reverse(root_id uuid, debit_account_id account_id, credit_account_id account_id, points int8, kind text, order_id uuid?, actor_id uuid?, reason text?) :one
@@ -203,11 +243,13 @@ VALUES (:root_id, 2, :debit_account_id, :credit_account_id, :points, 'posted', :
 ON CONFLICT (root_id, step) DO NOTHING
 RETURNING root_id;
 
--- Customers' sums follow; system accounts have none.
--- name: loyalty_account_move(debit_account_id account_id, credit_account_id account_id, points int8) :exec
+-- The customer's sums follow; system accounts have none. debt: what the customer owes, which is paid next.
+-- name: loyalty_account_move(debit_account_id account_id, credit_account_id account_id, points int8) :one
+-- returns: id account_id, debt int8
 UPDATE ledger_account
 SET posted = posted + CASE WHEN id = :credit_account_id THEN :points ELSE -:points END
-WHERE id IN (:debit_account_id, :credit_account_id) AND kind = 'customer';
+WHERE id IN (:debit_account_id, :credit_account_id) AND kind = 'customer'
+RETURNING id, debt;
 
 -- name: loyalty_account_lock(account_id account_id) :one
 -- returns: posted int8, held int8
@@ -216,7 +258,7 @@ SELECT posted, held FROM ledger_account WHERE id = :account_id FOR NO KEY UPDATE
 -- name: loyalty_summary(user_id user_id) :one
 -- returns: body json
 SELECT json_build_object('points', coalesce(a.posted, 0) , 'available', coalesce(a.posted - a.held, 0), 'held', coalesce(a.held, 0),
-                         'incoming', coalesce(a.incoming, 0)) AS body
+                         'incoming', coalesce(a.incoming, 0), 'debt', coalesce(a.debt, 0)) AS body
 FROM (SELECT :user_id::uuid AS user_id) u LEFT JOIN ledger_account a USING (user_id);
 
 -- Newest first; the cursor is the last entry's root and step.
@@ -247,28 +289,49 @@ SELECT coalesce(json_agg(json_build_object(
 FROM page;
 
 -- name: verify_balance_is_sum() :many
--- returns: account_id account_id, posted int8, posted_sum int8, held int8, held_sum int8, incoming int8, incoming_sum int8
+-- returns: account_id account_id, posted int8, posted_sum int8, held int8, held_sum int8, incoming int8, incoming_sum int8, debt int8, debt_sum int8
 WITH moves AS (
-    SELECT debit_account_id AS account_id, -points AS posted, 0::bigint AS held, 0::bigint AS incoming FROM transfer WHERE phase = 'posted'
+    SELECT debit_account_id AS account_id, -points AS posted, 0::bigint AS held, 0::bigint AS incoming,
+           CASE WHEN credit_account_id = '00000000-0000-8000-8000-000000000004' THEN -points ELSE 0 END AS debt
+    FROM transfer WHERE phase = 'posted'
     UNION ALL
-    SELECT credit_account_id, points, 0, 0 FROM transfer WHERE phase = 'posted'
+    SELECT credit_account_id, points, 0, 0,
+           CASE WHEN debit_account_id = '00000000-0000-8000-8000-000000000004' THEN points ELSE 0 END
+    FROM transfer WHERE phase = 'posted'
     UNION ALL
-    SELECT debit_account_id, 0, CASE WHEN step = 0 THEN points ELSE -points END, 0 FROM transfer
+    SELECT debit_account_id, 0, CASE WHEN step = 0 THEN points ELSE -points END, 0, 0 FROM transfer
     WHERE (step = 0 AND phase = 'pending')
        OR (step = 1 AND phase IN ('posted', 'voided'))
     UNION ALL
-    SELECT credit_account_id, 0, 0, CASE WHEN step = 0 THEN points ELSE -points END FROM transfer
+    SELECT credit_account_id, 0, 0, CASE WHEN step = 0 THEN points ELSE -points END, 0 FROM transfer
     WHERE (step = 0 AND phase = 'pending')
        OR (step = 1 AND phase IN ('posted', 'voided'))
 ), sums AS (
-    SELECT account_id, sum(posted)::bigint AS posted, sum(held)::bigint AS held, sum(incoming)::bigint AS incoming
+    SELECT account_id, sum(posted)::bigint AS posted, sum(held)::bigint AS held, sum(incoming)::bigint AS incoming, sum(debt)::bigint AS debt
     FROM moves GROUP BY account_id
 )
 SELECT a.id AS account_id, a.posted, coalesce(s.posted, 0)::bigint AS posted_sum, a.held, coalesce(s.held, 0)::bigint AS held_sum,
-       a.incoming, coalesce(s.incoming, 0)::bigint AS incoming_sum
+       a.incoming, coalesce(s.incoming, 0)::bigint AS incoming_sum, a.debt, coalesce(s.debt, 0)::bigint AS debt_sum
 FROM ledger_account a LEFT JOIN sums s ON s.account_id = a.id
 WHERE a.kind = 'customer'
-  AND (a.posted <> coalesce(s.posted, 0) OR a.held <> coalesce(s.held, 0) OR a.incoming <> coalesce(s.incoming, 0))
+  AND (a.posted <> coalesce(s.posted, 0) OR a.held <> coalesce(s.held, 0) OR a.incoming <> coalesce(s.incoming, 0)
+       OR a.debt <> coalesce(s.debt, 0))
+LIMIT 100;
+
+-- name: verify_debt_first() :many
+-- returns: account_id account_id, debt int8, available int8
+SELECT id AS account_id, debt, posted - held AS available FROM ledger_account WHERE debt > 0 AND posted > held LIMIT 100;
+
+-- What refunds and reversals have given back of an order's redeemed points, and what it took.
+-- name: verify_given_back_within_taken() :many
+-- returns: order_id uuid?, taken int8, given int8
+SELECT order_id, coalesce(sum(points) FILTER (WHERE kind = 'redeem' AND step = 1), 0)::bigint AS taken,
+       coalesce(sum(CASE WHEN kind = 'refund' AND step = 2 THEN -points ELSE points END) FILTER (WHERE step <> 1), 0)::bigint AS given
+FROM transfer
+WHERE phase = 'posted' AND kind IN ('redeem', 'refund')
+GROUP BY order_id
+HAVING coalesce(sum(CASE WHEN kind = 'refund' AND step = 2 THEN -points ELSE points END) FILTER (WHERE step <> 1), 0)
+       > coalesce(sum(points) FILTER (WHERE kind = 'redeem' AND step = 1), 0)
 LIMIT 100;
 
 -- name: verify_closing_matches_opening() :many

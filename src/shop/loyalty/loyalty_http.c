@@ -189,12 +189,26 @@ enum error_code loyalty_adjustment_create_handle(struct request *req,
     return code ? code : request_transaction(req, adjust, &copy);
 }
 
+static enum error_code transfer_of_order(struct request *req, struct order_id order_id)
+{
+    char id[ID_TEXT_MAX];
+    if (uuid_is_zero(order_id.uuid))
+        return error_set(&req->error, ERR_TRANSFER_OF_ORDER,
+                         "A debt is paid or forgiven by an adjustment, not by a reversal");
+    order_id_text(order_id, id);
+    return error_set(&req->error, ERR_TRANSFER_OF_ORDER,
+                     "These miles move with their order: refund order %s instead", id);
+}
+
 static enum error_code reverse(struct request *req, void *context)
 {
     const struct api_loyalty_transfer_reverse *in = context;
     struct uuid root_id = in->transfer_id.uuid;
-    enum error_code code =
-        loyalty_reverse(req->db, req->arena, root_id, in->body.reason, req->principal.user_id.uuid);
+    struct order_id order_id;
+    enum error_code code = loyalty_reverse(req->db, req->arena, root_id, in->body.reason,
+                                           req->principal.user_id.uuid, &order_id);
+    if (code == ERR_TRANSFER_OF_ORDER)
+        return transfer_of_order(req, order_id);
     if (code == ERR_POINTS_SHORT)
         return points_short(req);
     if (code == ERR_CONFLICT)

@@ -11,9 +11,11 @@ static enum error_code check_balances(struct pg *db, struct arena *arena, struct
         char id[ID_TEXT_MAX];
         account_id_text(row->account_id, id);
         violation_add(violations, id,
-                      "posted %lld but entries say %lld; held %lld, %lld; incoming %lld, %lld",
+                      "posted %lld but entries say %lld; held %lld, %lld; incoming %lld, %lld; debt %lld, "
+                      "%lld",
                       (long long)row->posted, (long long)row->posted_sum, (long long)row->held,
-                      (long long)row->held_sum, (long long)row->incoming, (long long)row->incoming_sum);
+                      (long long)row->held_sum, (long long)row->incoming, (long long)row->incoming_sum,
+                      (long long)row->debt, (long long)row->debt_sum);
     }
     return code;
 }
@@ -57,6 +59,32 @@ static enum error_code check_earnings(struct pg *db, struct arena *arena, struct
     return code;
 }
 
+static enum error_code check_debts(struct pg *db, struct arena *arena, struct violations *violations)
+{
+    struct verify_debt_first_rows rows;
+    enum error_code code = verify_debt_first(db, arena, &rows);
+    for (size_t i = 0; !code && i < rows.count; i++) {
+        char id[ID_TEXT_MAX];
+        account_id_text(rows.items[i].account_id, id);
+        violation_add(violations, id, "owes %lld and has %lld available", (long long)rows.items[i].debt,
+                      (long long)rows.items[i].available);
+    }
+    return code;
+}
+
+static enum error_code check_given_back(struct pg *db, struct arena *arena, struct violations *violations)
+{
+    struct verify_given_back_within_taken_rows rows;
+    enum error_code code = verify_given_back_within_taken(db, arena, &rows);
+    for (size_t i = 0; !code && i < rows.count; i++) {
+        char id[ID_TEXT_MAX];
+        order_id_text((struct order_id){rows.items[i].order_id.value}, id);
+        violation_add(violations, id, "took %lld points and gave %lld back", (long long)rows.items[i].taken,
+                      (long long)rows.items[i].given);
+    }
+    return code;
+}
+
 static const struct task_definition tasks[] = {
     {.name = "loyalty_account_open",
      .events = (const char *const[]){"user.registered", NULL},
@@ -82,8 +110,10 @@ static const struct schedule_definition schedules[] = {
 };
 
 static const struct invariant invariants[] = {
-    {"ledger_balance_is_sum", "a customer's posted, held and incoming points equal the sums of the transfers",
-     check_balances},
+    {"ledger_balance_is_sum",
+     "a customer's posted, held, incoming and owed points equal the sums of the transfers", check_balances},
+    {"ledger_debt_first", "who owes points has none available: what comes in pays first", check_debts},
+    {"ledger_given_back_within_taken", "an order gives back no more points than it took", check_given_back},
     {"ledger_closing_fits", "what closes or reverses a transfer names the same accounts and points",
      check_closings},
     {"ledger_accounts_exist", "every transfer moves between two accounts, so that the ledger sums to zero",

@@ -14,6 +14,17 @@ enum error_code loyalty_account_open_task(struct task_run *run)
                                   &account_id);
 }
 
+/* A release that knew of no debts may have posted to somebody who owes. */
+static enum error_code pay_debts_left(struct task_run *run)
+{
+    struct loyalty_debt_left_rows rows;
+    enum error_code code =
+        loyalty_debt_left(run->db, run->arena, (struct loyalty_debt_left_args){EARNINGS_AT_ONCE}, &rows);
+    for (size_t i = 0; code == ERR_OK && i < rows.count; i++)
+        code = loyalty_debt_pay(run->db, (struct loyalty_debt_pay_args){rows.items[i].id, uuid_new()}, NULL);
+    return code;
+}
+
 /* One batch a transaction; what is left waits for the next tick of the schedule. */
 enum error_code loyalty_earnings_post_task(struct task_run *run)
 {
@@ -23,5 +34,5 @@ enum error_code loyalty_earnings_post_task(struct task_run *run)
         earning_post_due(run->db, run->arena, (struct earning_post_due_args){EARNINGS_AT_ONCE}, &row, &found);
     if (!code && row.posted > 0)
         log_write(LOG_INFO, "earned points posted", "\"earnings\":%lld", (long long)row.posted);
-    return code;
+    return code ? code : pay_debts_left(run);
 }

@@ -101,6 +101,12 @@ void miles_split(const struct miles_policy *policy, const struct miles_quote *qu
         lines[i].points = parts[i];
 }
 
+int64_t miles_lent(int64_t earned, int64_t available)
+{
+    CHECK(earned >= 0 && available >= 0);
+    return larger(0, earned - available);
+}
+
 int64_t miles_earned(const struct miles_policy *policy, int64_t cash_minor)
 {
     return ratio_floor(cash_minor, policy->earn_points, policy->earn_minor);

@@ -133,6 +133,24 @@ static void every_split_adds_up(void **state)
     }
 }
 
+static void what_was_spent_is_lent(void **state)
+{
+    (void)state;
+    assert_int_equal(miles_lent(0, 0), 0);
+    assert_int_equal(miles_lent(100, 250), 0);
+    assert_int_equal(miles_lent(100, 100), 0);
+    assert_int_equal(miles_lent(100, 99), 1);
+    assert_int_equal(miles_lent(100, 0), 100);
+    srandom(7);
+    for (int round = 0; round < 10000; round++) {
+        int64_t earned = random() % 1000, available = random() % 1000;
+        int64_t lent = miles_lent(earned, available);
+        assert_true(lent >= 0 && lent <= earned);
+        assert_true(available + lent - earned >= 0);
+        assert_true(lent == 0 || available + lent == earned); /* who owes has nothing left */
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -141,6 +159,7 @@ int main(void)
         cmocka_unit_test(share_caps_but_points_only_lines_do_not_care),
         cmocka_unit_test(nothing_to_redeem_on_small_balances),
         cmocka_unit_test(every_split_adds_up),
+        cmocka_unit_test(what_was_spent_is_lent),
     };
     return cmocka_run_group_tests_name("loyalty", tests, NULL, NULL);
 }

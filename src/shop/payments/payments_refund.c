@@ -106,10 +106,17 @@ static enum error_code refundable_of(struct pg *db, struct arena *arena, const s
         return code;
     /* Points of an order that was never confirmed were only held, and have been released. */
     left->confirmed = confirmed.was;
-    if (confirmed.was)
-        left->points = order->points.count - given.points;
-    CHECK(left->amount_minor >= 0 && left->points >= 0);
-    return ERR_OK;
+    if (!confirmed.was || order->points.count == 0)
+        return ERR_OK;
+    int64_t reversed;
+    code = loyalty_hold_reversed(db, arena, order->hold_id, &reversed);
+    left->points = order->points.count - given.points - reversed;
+    if (code == ERR_OK && left->points < 0) { /* reversed by an older release after the refund */
+        log_write(LOG_ERROR, "more points were given back than the order took", "\"points\":%lld",
+                  (long long)-left->points);
+        left->points = 0;
+    }
+    return code;
 }
 
 /* The money of a payment that came too late, where sending it back has failed before. */
@@ -144,17 +151,10 @@ enum error_code refund_order(struct pg *db, struct arena *arena, struct order *o
     if (code == ERR_OK && left.points > 0)
         code = loyalty_refund(db, arena, order->customer_id, left.points, order->id, refund_id->uuid,
                               cause->actor_id);
-    int64_t short_points = 0;
     if (code == ERR_OK)
-        code = loyalty_earn_take_back(db, arena, order->id, &short_points);
+        code = loyalty_earn_take_back(db, arena, order->id);
     if (code == ERR_OK && order->state != ORDER_REFUNDED)
         code = order_transition(db, arena, order, ORDER_REFUNDED, cause);
-    if (code == ERR_OK && short_points > 0) {
-        char id[ID_TEXT_MAX];
-        order_id_text(order->id, id);
-        log_write(LOG_WARN, "earned points were spent before the refund", "\"order\":\"%s\",\"points\":%lld",
-                  id, (long long)short_points);
-    }
     return code;
 }
 
