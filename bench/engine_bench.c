@@ -157,7 +157,7 @@ int main(int argc, char **argv)
                 pg_error(db)->detail);
         return 2;
     }
-    log_start(LOG_WARN, NULL);
+    log_start(LOG_WARN, NULL, (struct log_bounds){0});
     struct checkout_options engine = {.database_url = config()->database_url,
                                       .lanes = (int)options.lanes,
                                       .batch_max = (size_t)options.batch,

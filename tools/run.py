@@ -289,9 +289,11 @@ class Shop:
 
     def start(self):
         self.log_began = services.log_size(self.log)
+        # The shop writes its lines itself, so that it can bound the file; what a crash prints comes to the same.
+        environment = {'CATHAY_LOG_FILE': self.log} | self.environment
         with open(self.log, 'ab') as log:
             line = services.as_user([os.path.join(PROJECT, 'build/cathay'), 'all'], None, 'TERM')
-            self.process = subprocess.Popen(line, cwd=PROJECT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            self.process = subprocess.Popen(line, cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             start_new_session=True)
         deadline = time.monotonic() + READY_TIMEOUT_S
         while time.monotonic() < deadline:

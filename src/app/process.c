@@ -20,6 +20,8 @@ static sigset_t stop_signals(void)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    if (config()->log_file[0])
+        sigaddset(&set, SIGHUP); /* whoever has moved the log file away says so */
     return set;
 }
 
@@ -52,7 +54,11 @@ static enum error_code begin(const char *role, bool shop)
     enum error_code code = ERR_OK;
     if (!log_level_parse(str_from(config()->log_level), &level))
         code = error_set(&error, ERR_VALIDATION, "CATHAY_LOG_LEVEL: use debug, info, warn or error");
-    log_start(level, config()->log_file[0] ? config()->log_file : NULL);
+    const struct config *settings = config();
+    log_start(level, settings->log_file[0] ? settings->log_file : NULL,
+              (struct log_bounds){.bytes_per_s = settings->log_bytes_per_s,
+                                  .file_bytes = settings->log_file_bytes,
+                                  .files = settings->log_files});
     if (!code && shop) {
         struct pg *db = pg_new(config()->database_url, "cathay start", NULL);
         code = migrate_check(db, &error);
@@ -85,7 +91,8 @@ void process_wait(void)
 {
     sigset_t set = stop_signals();
     int number = 0;
-    sigwait(&set, &number);
+    while (sigwait(&set, &number) == 0 && number == SIGHUP)
+        log_reopen();
     log_write(LOG_INFO, "stopping", "\"signal\":%d", number);
 }
 

@@ -4,6 +4,7 @@
 #include "app/commands.h"
 
 #include "api.h"
+#include "app/operations.h"
 #include "app/process.h"
 #include "base/config.h"
 #include "http/server.h"
@@ -22,7 +23,7 @@ struct roles {
     struct relay *relay;
     struct worker *worker;
     struct scheduler *scheduler;
-    struct http_server *server;
+    struct http_server *server, *operations;
     bool live, engine, sales;
 };
 
@@ -92,13 +93,14 @@ static enum error_code start(struct roles *roles, struct error *error)
         .rate_limits = settings->limit_scale_percent > 0,
         .shared_cache = true,
     };
-    return http_server_start(&http, &roles->server, error);
+    code = http_server_start(&http, &roles->server, error);
+    return code ? code : operations_start(roles->server, &roles->operations, error);
 }
 
 static void stop(struct roles *roles)
 {
-    if (roles->server)
-        http_server_stop(roles->server);
+    http_server_stop(roles->operations);
+    http_server_stop(roles->server);
     if (roles->sales)
         sale_stop();
     payments_webhooks_stop();

@@ -2,14 +2,13 @@
  * are. */
 #include "app/commands.h"
 
-#include "api.h"
+#include "app/operations.h"
 #include "app/process.h"
 #include "base/config.h"
 #include "http/server.h"
 #include "work/work.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static const char worker_help[] = "Usage: cathay worker\n"
                                   "\n"
@@ -20,28 +19,6 @@ static const char scheduler_help[] =
     "Usage: cathay scheduler\n"
     "\n"
     "Starts periodic tasks when they are due. Any number may run: one leads, the others wait to take over.\n";
-
-/* The server's own operations, out of the contract's: what /metrics tells is of this process. */
-static enum error_code operations_start(struct http_server **server, struct error *error)
-{
-    static const enum api_operation operations[] = {API_OPERATION_LIVE_SHOW, API_OPERATION_READY_SHOW,
-                                                    API_OPERATION_METRICS_SHOW};
-    static struct api_route routes[sizeof operations / sizeof *operations];
-    *server = NULL;
-    if (config()->ops_port == 0)
-        return ERR_OK;
-    for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
-        memcpy(&routes[i], &api_routes[operations[i]], sizeof *routes);
-    struct http_server_options options = {
-        .host = config()->listen_host,
-        .port = (int)config()->ops_port,
-        .routes = routes,
-        .route_count = sizeof operations / sizeof *operations,
-        .loops = 1,
-        .database_url = config()->database_url,
-    };
-    return http_server_start(&options, server, error);
-}
 
 int worker_command(int argc, char **argv)
 {
@@ -54,7 +31,7 @@ int worker_command(int argc, char **argv)
     struct relay *relay = NULL;
     struct worker *worker = NULL;
     struct http_server *operations;
-    enum error_code code = operations_start(&operations, &error);
+    enum error_code code = operations_start(NULL, &operations, &error);
     if (!code)
         code = relay_start(&relay, &error);
     if (!code)
@@ -80,7 +57,7 @@ int scheduler_command(int argc, char **argv)
     struct error error = {.code = ERR_OK};
     struct scheduler *scheduler = NULL;
     struct http_server *operations;
-    enum error_code code = operations_start(&operations, &error);
+    enum error_code code = operations_start(NULL, &operations, &error);
     if (!code)
         code = scheduler_start(&scheduler, &error);
     if (code)

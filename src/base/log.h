@@ -1,7 +1,11 @@
 /* Logs: one JSON object a line on standard error, or the file given. No personal data: ids, codes, counts,
  * times. Lines are handed to a writer thread through a bounded buffer, so that a slow disk never stops an
  * event loop; when the buffer is full lines are dropped and counted, and the count is logged. Before
- * log_start and after log_stop lines are written directly. Thread-safe. */
+ * log_start and after log_stop lines are written directly. Thread-safe.
+ *
+ * Bounded: so many bytes in a second, of which lines of requests leave half; a line's fields are cut at 2 KB
+ * and then say "cut"; a file that is full becomes FILE.1, and so on. Who else moves the file away
+ * (logrotate) is noticed at the next line. */
 #ifndef CATHAY_BASE_LOG_H
 #define CATHAY_BASE_LOG_H
 
@@ -9,7 +13,16 @@
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
-void log_start(enum log_level least, const char *path_or_null);
+/* 0 is no bound. */
+struct log_bounds {
+    int64_t bytes_per_s; /* of requests; as much for everything else */
+    int64_t file_bytes;
+    int64_t files; /* kept beside the one that is written to */
+};
+
+void log_start(enum log_level least, const char *path_or_null, struct log_bounds bounds);
+/* The file is opened anew before the next line. Any thread. */
+void log_reopen(void);
 /* Writes what is left. */
 void log_stop(void);
 bool log_level_parse(struct str text, enum log_level *level);

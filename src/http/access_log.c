@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#define PATH_MAX_BYTES 200
+
 static char *put_time(char *at, struct event_loop *loop)
 {
     int64_t now = clock_wall_us();
@@ -43,11 +45,13 @@ void access_log(struct http_exchange *x, int status, int64_t bytes, int64_t dura
     at = put_plain(at, x->req.method, 16);
     at = str_put(at, STR("\",\"path\":\""));
     if (x->req.route) {
-        at = put_plain(at, str_from(x->req.route->path), 200);
+        at = put_plain(at, str_from(x->req.route->path), PATH_MAX_BYTES);
         at = str_put(at, STR("\",\"operation\":\""));
         at = put_plain(at, str_from(x->req.route->operation_id), 80);
     } else {
-        at = put_plain(at, x->req.path, 200);
+        at = put_plain(at, x->req.path, PATH_MAX_BYTES);
+        if (x->req.path.len > PATH_MAX_BYTES)
+            at = str_put(at, STR("\",\"cut\":\"path"));
     }
     at = str_put(at, STR("\",\"status\":"));
     at = str_put_number(at, status);

@@ -26,6 +26,67 @@ struct pending_write {
 static void feed(struct connection *connection, const char *bytes, size_t len);
 static void finish_close(struct connection *connection, bool linger);
 
+/* ---- turns: who pipelines waits for the others after each TURN_REQUESTS ---- */
+
+static void turn_begin(struct connection *c)
+{
+    if (c->turn == c->loop->turn)
+        return;
+    c->turn = c->loop->turn;
+    c->turn_requests = 0;
+    c->turn_bytes = 0;
+}
+
+static bool turn_is_over(struct connection *c)
+{
+    turn_begin(c);
+    return c->turn_requests >= TURN_REQUESTS || c->turn_bytes >= TURN_BYTES;
+}
+
+void connection_turn_end(struct connection *c)
+{
+    c->turn_requests = TURN_REQUESTS;
+}
+
+static void on_hurry(uv_idle_t *idle)
+{
+    (void)idle;
+}
+
+static void turn_wait(struct connection *c)
+{
+    struct event_loop *loop = c->loop;
+    if (c->waits_for_turn)
+        return;
+    c->waits_for_turn = true;
+    TAILQ_INSERT_TAIL(&loop->turns, c, turn_link);
+    if (loop->turns_waiting++ == 0)
+        uv_idle_start(&loop->hurry, on_hurry);
+}
+
+static void turn_leave(struct connection *c)
+{
+    struct event_loop *loop = c->loop;
+    if (!c->waits_for_turn)
+        return;
+    c->waits_for_turn = false;
+    TAILQ_REMOVE(&loop->turns, c, turn_link);
+    if (--loop->turns_waiting == 0)
+        uv_idle_stop(&loop->hurry);
+}
+
+/* Those that have to wait again meanwhile are behind the first `count`; one may close another, so that
+ * there may be fewer. */
+void connections_turn(struct event_loop *loop)
+{
+    loop->turn++;
+    for (size_t count = loop->turns_waiting; count > 0 && loop->turns_waiting > 0; count--) {
+        struct connection *c = TAILQ_FIRST(&loop->turns);
+        turn_leave(c);
+        feed(c, "", 0);
+    }
+}
+
 /* ---- deadlines ---- */
 
 static void list_remove(struct event_loop *loop, struct connection *c)
@@ -118,9 +179,13 @@ static void exchange_clear(struct http_exchange *x)
     req->request_id = req->traceparent = req->client_address = req->idempotency_key = STR_NONE;
     req->phase = PHASE_ACCEPT;
     req->cache_tag_count = 0;
-    if (x->body.size > DISCARD_BYTES_MAX)
+    if (x->body.size > SPARE_BODY_BYTES)
         buf_free(&x->body);
     buf_clear(&x->body);
+    if (x->body_counted) {
+        atomic_fetch_sub_explicit(&x->server->body_bytes, (int64_t)x->body_counted, memory_order_relaxed);
+        x->body_counted = 0;
+    }
     x->match.route = NULL;
     x->match.head = false;
     x->match.allow = STR_NONE;
@@ -200,6 +265,7 @@ void connection_close(struct connection *c)
     atomic_fetch_sub_explicit(&loop->server->connections, 1, memory_order_relaxed);
     if (c->counted)
         address_counts_give(loop->server->addresses, &c->peer);
+    turn_leave(c);
     deadline_set(c, DEADLINE_NONE);
     uv_close((uv_handle_t *)&c->tcp, on_closed);
     struct http_exchange *x = c->exchange;
@@ -222,6 +288,7 @@ static void finish_close(struct connection *c, bool linger)
         connection_close(c);
         return;
     }
+    turn_leave(c);
     shutdown(c->fd, SHUT_WR);
     c->state = CONNECTION_LINGER;
     buf_free(&c->input);
@@ -392,6 +459,8 @@ void connection_answer(struct http_exchange *x)
     }
     c->close_after |= close;
     c->linger |= x->close_connection;
+    turn_begin(c);
+    c->turn_bytes += (size_t)x->bytes_out;
     size_t total = (size_t)x->bytes_out;
     if (loop->feeding == c) {
         if (total > OUT_BYTES - loop->out_len)
@@ -557,6 +626,7 @@ static size_t consume_head(struct connection *c, const char *bytes, size_t len)
         break;
     }
     c->scan = (struct head_scan){0};
+    c->turn_requests++;
     if (c->deadline == DEADLINE_HEAD)
         deadline_set(c, DEADLINE_NONE); /* the next head has its own time */
     struct http_exchange *x = exchange_take(c);
@@ -586,19 +656,64 @@ static size_t consume_head(struct connection *c, const char *bytes, size_t len)
     return head_len;
 }
 
+/* ---- the budget for bodies: of all connections together, so that unfinished ones do not take the memory
+ * ----
+ */
+
+static void body_drop(struct http_exchange *x)
+{
+    buf_free(&x->body);
+    atomic_fetch_sub_explicit(&x->server->body_bytes, (int64_t)x->body_counted, memory_order_relaxed);
+    x->body_counted = 0;
+}
+
+/* Answers before the body is whole. */
+static void body_refuse(struct connection *c, enum error_code code, const char *detail)
+{
+    struct http_exchange *x = c->exchange;
+    c->state = CONNECTION_BUSY;
+    deadline_set(c, DEADLINE_NONE);
+    body_drop(x);
+    x->close_connection = true;
+    error_set(&x->req.error, code, "%s", detail);
+    phases_finish(x, code);
+}
+
+/* What the buffer has grown by. Past the budget the unfinished bodies that began first make room: who sends
+ * steadily is done before it is his turn. False: it was this one's. */
+static bool body_count(struct connection *c, struct http_exchange *x)
+{
+    struct event_loop *loop = c->loop;
+    if (x->body.size == x->body_counted)
+        return true;
+    atomic_fetch_add_explicit(&loop->server->body_bytes, (int64_t)(x->body.size - x->body_counted),
+                              memory_order_relaxed);
+    x->body_counted = x->body.size;
+    while (atomic_load_explicit(&loop->server->body_bytes, memory_order_relaxed) >
+           config()->body_budget_bytes) {
+        struct connection *oldest = loop->deadlines[DEADLINE_BODY].first;
+        if (!oldest || oldest->state != CONNECTION_BODY)
+            oldest = c;
+        counter_add(&loop->metrics.bodies_refused, 1);
+        body_refuse(oldest, ERR_OVERLOADED, "More is being sent than the server holds at a time");
+        if (oldest == c)
+            return false;
+    }
+    return true;
+}
+
 static size_t consume_body(struct connection *c, const char *bytes, size_t len)
 {
     struct http_exchange *x = c->exchange;
     size_t used = 0;
-    switch (body_parse(&x->head, bytes, len, &used)) {
+    enum body_result result = body_parse(&x->head, bytes, len, &used);
+    if (result != BODY_BAD && !body_count(c, x))
+        return len;
+    switch (result) {
     case BODY_MORE:
         return used;
     case BODY_BAD:
-        c->state = CONNECTION_BUSY;
-        deadline_set(c, DEADLINE_NONE);
-        x->close_connection = true;
-        error_set(&x->req.error, x->head.code, "%s", x->head.detail);
-        phases_finish(x, x->head.code);
+        body_refuse(c, x->head.code, x->head.detail);
         return len;
     case BODY_WHOLE:
         break;
@@ -637,7 +752,12 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     (void)suggested;
     struct connection *c = handle->data;
-    *buf = uv_buf_init(c->loop->read_buffer, READ_BYTES);
+    size_t most = READ_BYTES;
+    if (c->state == CONNECTION_BUSY || c->state == CONNECTION_WRITING)
+        most = INPUT_PAUSE_BYTES - c->input.len;
+    else if (c->state == CONNECTION_HEAD && c->loop->turns_waiting > TURNS_CROWD)
+        most = INPUT_PAUSE_BYTES;
+    *buf = uv_buf_init(c->loop->read_buffer, (unsigned)most);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t read, const uv_buf_t *buf);
@@ -656,6 +776,7 @@ static void reading_set(struct connection *c, bool on)
 static void feed(struct connection *c, const char *bytes, size_t len)
 {
     struct event_loop *loop = c->loop;
+    size_t received = len;
     c->input.max = INPUT_PAUSE_BYTES + READ_BYTES;
     if (c->input.len) {
         buf_append(&c->input, (struct str){bytes, len});
@@ -666,7 +787,9 @@ static void feed(struct connection *c, const char *bytes, size_t len)
     size_t used = 0;
     c->holds++;
     loop->feeding = c;
-    while (used < len && takes_input(c)) {
+    turn_begin(c);
+    c->turn_bytes += received;
+    while (used < len && takes_input(c) && !turn_is_over(c)) {
         enum connection_state before = c->state;
         size_t n = before == CONNECTION_HEAD ? consume_head(c, bytes + used, len - used)
                                              : consume_body(c, bytes + used, len - used);
@@ -680,17 +803,19 @@ static void feed(struct connection *c, const char *bytes, size_t len)
         buf_free(&c->input);
     } else {
         keep_rest(c, bytes, used, len);
-        bool waits = c->state == CONNECTION_HEAD;
+        bool waits = c->state == CONNECTION_HEAD, turn_over = takes_input(c) && turn_is_over(c);
         if (waits && c->close_after)
             finish_close(c, c->linger || c->input.len > 0);
-        else if (waits && c->peer_done)
+        else if (waits && c->peer_done && !(turn_over && c->input.len > 0))
             connection_close(c);
         else if (waits && c->input.len == 0)
             deadline_set(c, server_is_draining(loop->server) ? DEADLINE_LINGER : DEADLINE_IDLE);
         else if (waits && c->deadline != DEADLINE_HEAD)
             deadline_set(c, DEADLINE_HEAD);
+        if (turn_over && takes_input(c))
+            turn_wait(c);
         if (c->state != CONNECTION_CLOSED)
-            reading_set(c, c->input.len < INPUT_PAUSE_BYTES);
+            reading_set(c, !c->waits_for_turn && c->input.len < INPUT_PAUSE_BYTES);
     }
     c->holds--;
     connection_free_if_unused(c);
@@ -829,11 +954,7 @@ static void deadline_passed(struct connection *c)
             refuse_head(c, ERR_TIMEOUT, "The request took too long to arrive");
             return;
         }
-        c->state = CONNECTION_BUSY;
-        deadline_set(c, DEADLINE_NONE);
-        x->close_connection = true;
-        error_set(&x->req.error, ERR_TIMEOUT, "The body took too long to arrive");
-        phases_finish(x, ERR_TIMEOUT);
+        body_refuse(c, ERR_TIMEOUT, "The body took too long to arrive");
         return;
     }
     case DEADLINE_WRITE: {

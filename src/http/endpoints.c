@@ -85,6 +85,13 @@ void health_stop(struct http_server *server)
     pthread_cond_destroy(&health->wake);
 }
 
+/* The server that an operation tells of. */
+static struct http_server *subject_of(const struct request *req)
+{
+    struct http_server *server = req->exchange->server;
+    return server->options.watched ? server->options.watched : server;
+}
+
 enum error_code live_show_handle(struct request *req, const struct api_live_show *in)
 {
     (void)in;
@@ -94,7 +101,7 @@ enum error_code live_show_handle(struct request *req, const struct api_live_show
 enum error_code ready_show_handle(struct request *req, const struct api_ready_show *in)
 {
     (void)in;
-    struct http_server *server = req->exchange->server;
+    struct http_server *server = subject_of(req);
     atomic_store_explicit(&server->health.asked_us, clock_monotonic_us(), memory_order_relaxed);
     if (!atomic_load(&server->ready))
         return error_set(&req->error, ERR_OVERLOADED, "The server is stopping");
@@ -191,6 +198,10 @@ static void render_server(struct buf *out, struct http_server *server)
               SUM(requests_malformed));
     one_value(out, "cathay_http_deadlines_total", "Connections cut off for slowness", "counter",
               SUM(deadlines));
+    one_value(out, "cathay_http_body_bytes", "Memory held for requests' bodies", "gauge",
+              atomic_load(&server->body_bytes));
+    one_value(out, "cathay_http_bodies_refused_total", "Bodies refused as all together took too much memory",
+              "counter", SUM(bodies_refused));
     pthread_mutex_lock(&server->pool.lock);
     int busy = server->pool.busy;
     pthread_mutex_unlock(&server->pool.lock);
@@ -231,7 +242,10 @@ static void render_server(struct buf *out, struct http_server *server)
 enum error_code metrics_show_handle(struct request *req, const struct api_metrics_show *in)
 {
     (void)in;
-    struct http_server *server = req->exchange->server;
+    const struct http_exchange *x = req->exchange;
+    if (!x->server->options.operations && !address_set_has(&x->server->metrics_readers, &x->client))
+        return error_set(&req->error, ERR_FORBIDDEN, "Metrics are for operators");
+    struct http_server *server = subject_of(req);
     struct buf out = buf_new(8 * 1024 * 1024);
     render_server(&out, server);
     render_durations(&out, server);

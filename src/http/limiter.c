@@ -25,6 +25,7 @@ struct limiter {
 };
 
 static const char *const policies[API_LIMIT_COUNT][LIMITER_SCOPE_COUNT] = {
+    [API_LIMIT_NONE] = {[LIMITER_EVERYTHING] = "address"},
     [API_LIMIT_READ] = {"read", "read", "read-address"},
     [API_LIMIT_WRITE] = {"write", "write", "write-address"},
     [API_LIMIT_SIGN_IN] = {"sign-in", "sign-in", "sign-in-address", "sign-in-account"},

@@ -17,16 +17,18 @@ struct limiter;
 
 /* Whose quota it is. */
 enum limiter_scope {
-    LIMITER_CUSTOMER, /* who is signed in */
-    LIMITER_STRANGER, /* all strangers of an address */
-    LIMITER_ADDRESS,  /* all who are signed in of an address */
-    LIMITER_ACCOUNT,  /* who tries to sign in to an account */
+    LIMITER_CUSTOMER,   /* who is signed in */
+    LIMITER_STRANGER,   /* all strangers of an address */
+    LIMITER_ADDRESS,    /* all who are signed in of an address */
+    LIMITER_ACCOUNT,    /* who tries to sign in to an account */
+    LIMITER_EVERYTHING, /* of class NONE: all that an address asks, of whatever class */
     LIMITER_SCOPE_COUNT
 };
 
 struct limiter_options {
     int64_t scale_percent;             /* of all quotas; 0 allows everything */
-    int64_t requests[API_LIMIT_COUNT]; /* of a customer, or of an address's strangers, per window */
+    int64_t requests[API_LIMIT_COUNT]; /* of a customer, or of an address's strangers, per window; NONE: of an
+                                          address over everything */
     int64_t address_times;             /* those of an address's customers, in quotas of one */
     int64_t account_attempts;          /* per LIMITER_ACCOUNT_WINDOW_S */
 };
@@ -57,7 +59,7 @@ struct limiter_verdict {
 
 struct limiter *limiter_new(struct limiter_options options);
 void limiter_free(struct limiter *limiter);
-/* `now_us`: monotonic. At most LIMITER_KEYS_MAX keys, none of class NONE; without keys everything is allowed.
+/* `now_us`: monotonic. At most LIMITER_KEYS_MAX keys; without keys everything is allowed.
  */
 struct limiter_verdict limiter_ask(struct limiter *limiter, const struct limiter_key *keys, size_t count,
                                    int64_t now_us);

@@ -1,5 +1,9 @@
 /* The rate limits of a request: whose quotas bind it, and who is asked.
  *
+ * Whatever is asked uses the quota of the client's address: cached answers, addresses that are none, what
+ * cannot be read, webhooks. It is asked before a request is looked at, locally only, and told when little is
+ * left. Beyond it, by class of operation:
+ *
  * Who is signed in is bound by a quota of her own and by one of her address, which all customers there share;
  * strangers by one of their address. Who signs in is also bound by the account that is named: attempts from
  * many addresses meet in one quota. So that a stranger who uses it up does not lock the owner out, a success
@@ -19,12 +23,14 @@
 #include <stdio.h>
 
 #define ACCOUNT_KNOWN_S ((int64_t)30 * 24 * 3600)
+#define TOLD_FROM 10 /* a tenth of an address's quota is left */
 
 struct limiter_options limits_configured(void)
 {
     const struct config *settings = config();
     return (struct limiter_options){.scale_percent = settings->limit_scale_percent,
-                                    .requests = {[API_LIMIT_READ] = settings->limit_read,
+                                    .requests = {[API_LIMIT_NONE] = settings->limit_address,
+                                                 [API_LIMIT_READ] = settings->limit_read,
                                                  [API_LIMIT_WRITE] = settings->limit_write,
                                                  [API_LIMIT_SIGN_IN] = settings->limit_sign_in,
                                                  [API_LIMIT_CHECKOUT] = settings->limit_checkout,
@@ -53,8 +59,25 @@ static enum error_code limit_apply(struct http_exchange *x, struct limiter_verdi
         return ERR_OK;
     counter_add(&x->loop->metrics.limits_refused, 1);
     req->error.retry_after_s = verdict.retry_after_s;
-    return error_set(&req->error, ERR_RATE_LIMITED, "At most %lld requests of this kind in %lld s",
-                     (long long)verdict.quota, (long long)verdict.window_s);
+    return error_set(&req->error, ERR_RATE_LIMITED, "At most %lld requests of %s in %lld s",
+                     (long long)verdict.quota, req->route ? "this kind" : "any kind from one address",
+                     (long long)verdict.window_s);
+}
+
+enum error_code limits_address(struct http_exchange *x)
+{
+    const struct http_server *server = x->server;
+    if (!server->limiter || config()->limit_scale_percent == 0 ||
+        (server->exempt.count && address_set_has(&server->exempt, &x->client)))
+        return ERR_OK;
+    x->network = address_network(x->client);
+    struct limiter_key key = {.limit = API_LIMIT_NONE,
+                              .scope = LIMITER_EVERYTHING,
+                              .who = {(const char *)x->network.bytes, sizeof x->network.bytes}};
+    struct limiter_verdict verdict = limiter_ask(server->limiter, &key, 1, x->req.started_us);
+    if (verdict.allowed && verdict.remaining > verdict.quota / TOLD_FROM)
+        return ERR_OK;
+    return limit_apply(x, verdict);
 }
 
 enum error_code limits_head(struct http_exchange *x)
@@ -63,7 +86,6 @@ enum error_code limits_head(struct http_exchange *x)
     req->phase = PHASE_RATE_LIMIT;
     if (!is_limited(x))
         return ERR_OK;
-    x->network = address_network(x->client);
     if (uuid_is_zero(req->principal.user_id.uuid)) {
         key_add(x, LIMITER_STRANGER, x->network.bytes, sizeof x->network.bytes);
     } else {

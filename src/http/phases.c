@@ -75,9 +75,13 @@ static enum error_code phase_early(struct http_exchange *x)
     return req->route->early(req, x->match.params, bearer_of(x));
 }
 
-static void set_client_address(struct http_exchange *x)
+/* Only of a trusted proxy is it looked at what it forwards. */
+static void set_client(struct http_exchange *x)
 {
     struct str forwarded = STR_NONE;
+    x->client = x->connection->peer;
+    if (!address_set_has(&x->server->trusted, &x->client))
+        return;
     for (size_t i = 0; i < x->head.field_count; i++) {
         const struct head_field *field = &x->head.fields[i];
         if (!str_equal_ignoring_case(field->name, STR("X-Forwarded-For")))
@@ -86,8 +90,8 @@ static void set_client_address(struct http_exchange *x)
                         ? arena_printf(x->req.arena, "%.*s,%.*s", STR_ARG(forwarded), STR_ARG(field->value))
                         : field->value;
     }
-    x->client = address_behind_proxies(&x->server->trusted, x->connection->peer, forwarded);
-    x->req.client_address = (struct str){x->address_text, address_format(&x->client, x->address_text)};
+    if (forwarded.ptr)
+        x->client = address_behind_proxies(&x->server->trusted, x->client, forwarded);
 }
 
 static enum error_code phase_authenticate(struct http_exchange *x)
@@ -146,15 +150,23 @@ enum phase_result phases_head(struct http_exchange *x)
     struct request *req = &x->req;
     req->phase = PHASE_TRACE;
     trace_begin(x);
+    req->phase = PHASE_LIMITS;
+    set_client(x);
+    enum error_code code = limits_address(x);
+    if (code) {
+        x->match.head = str_equal(req->method, STR("HEAD"));
+        connection_turn_end(x->connection);
+        return refused(x, code);
+    }
     enum phase_result result = phase_route(x);
     if (result != PHASES_CONTINUE)
         return result;
     if (answer_scope(x) == ANSWER_PUBLIC && answers_peek(x))
         return PHASES_ANSWERED;
-    enum error_code code = phase_early(x);
+    code = phase_early(x);
     if (code)
         return refused(x, code);
-    set_client_address(x);
+    req->client_address = (struct str){x->address_text, address_format(&x->client, x->address_text)};
     if (!req->route)
         return PHASES_CONTINUE;
     code = phase_authenticate(x);
@@ -175,8 +187,13 @@ void phases_malformed(struct http_exchange *x, enum error_code code, const char 
     counter_add(&x->loop->metrics.requests_malformed, 1);
     x->req.method = x->head.method;
     trace_begin(x);
-    error_set(&x->req.error, code, "%s", detail);
-    phases_finish(x, code);
+    x->client = x->connection->peer;
+    enum error_code limited = limits_address(x);
+    if (limited)
+        connection_turn_end(x->connection);
+    else
+        error_set(&x->req.error, code, "%s", detail);
+    phases_finish(x, limited ? limited : code);
 }
 
 /* ---- the whole request ---- */

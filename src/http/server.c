@@ -114,6 +114,8 @@ static void end_loop(struct event_loop *loop)
     if (loop->shared_limiter)
         shared_limiter_close(loop->shared_limiter);
     uv_close((uv_handle_t *)&loop->tick, NULL);
+    uv_close((uv_handle_t *)&loop->turning, NULL);
+    uv_close((uv_handle_t *)&loop->hurry, NULL);
     uv_close((uv_handle_t *)&loop->wake, NULL);
 }
 
@@ -133,6 +135,11 @@ static void on_tick(uv_timer_t *timer)
         connections_drain(loop, now >= loop->drain_until_ms);
     if (loop->connection_count == 0 && loop->exchange_count == 0)
         end_loop(loop);
+}
+
+static void on_turn(uv_prepare_t *prepare)
+{
+    connections_turn(prepare->data);
 }
 
 /* Ticks come between turns, and a turn takes all that is ready: the longer it takes, the longer the rest has
@@ -166,10 +173,14 @@ static struct event_loop *loop_new(struct http_server *server, int index, const 
         calloc((server->options.route_count + 1) * 5, sizeof(struct duration_histogram));
     CHECK(loop->metrics.durations);
     CHECK(uv_loop_init(&loop->uv) == 0);
-    loop->wake.data = loop->tick.data = loop;
+    loop->wake.data = loop->tick.data = loop->turning.data = loop;
+    TAILQ_INIT(&loop->turns);
     CHECK(uv_async_init(&loop->uv, &loop->wake, on_wake) == 0);
     CHECK(uv_timer_init(&loop->uv, &loop->tick) == 0);
     CHECK(uv_timer_start(&loop->tick, on_tick, TICK_MS, TICK_MS) == 0);
+    CHECK(uv_prepare_init(&loop->uv, &loop->turning) == 0);
+    CHECK(uv_prepare_start(&loop->turning, on_turn) == 0);
+    CHECK(uv_idle_init(&loop->uv, &loop->hurry) == 0);
     loop_listen(loop, fds);
     if (server->limiter && config()->limit_scale_percent > 0)
         loop->shared_limiter = shared_limiter_new(&loop->uv, config()->redis_url, index == 0, phases_limited);
@@ -232,6 +243,16 @@ static void descriptors_allow(void)
     }
 }
 
+static enum error_code networks_read(struct http_server *server, struct error *error)
+{
+    const struct config *settings = config();
+    enum error_code code = address_set_parse(str_from(settings->trusted_proxies), &server->trusted, error);
+    if (!code)
+        code = address_set_parse(str_from(settings->limit_exempt), &server->exempt, error);
+    return code ? code
+                : address_set_parse(str_from(settings->metrics_networks), &server->metrics_readers, error);
+}
+
 enum error_code http_server_start(const struct http_server_options *options, struct http_server **out,
                                   struct error *error)
 {
@@ -246,7 +267,7 @@ enum error_code http_server_start(const struct http_server_options *options, str
     server->database_url = copy_of(options->database_url);
     server->loop_count = options->loops < 1 ? 1 : options->loops < LOOPS_MAX ? options->loops : LOOPS_MAX;
     int fds[LOOPS_MAX][LISTENERS_MAX];
-    enum error_code code = address_set_parse(str_from(config()->trusted_proxies), &server->trusted, error);
+    enum error_code code = networks_read(server, error);
     if (!code)
         code = server_listen(server, fds, error);
     if (code) {

@@ -21,6 +21,10 @@ struct http_server_options {
     /* Anything that the contract's routes do not serve: pages, files. Returns false if it is not its either.
      * On the loop, must not block. */
     bool (*fallback)(struct request *req);
+    /* A server for operators: tells everybody /metrics, and readiness and metrics of `watched` where that is
+     * not NULL (it lives longer), else its own. */
+    bool operations;
+    struct http_server *watched;
     bool rate_limits;
     bool shared_cache; /* answers of x-cache routes are kept in Redis, too */
 };

@@ -20,14 +20,19 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/queue.h>
 #include <uv.h>
 
 #define LOOPS_MAX 64
 #define WORKERS_MAX 256
 #define READ_BYTES ((size_t)64 * 1024)        /* one read; shared by a loop's connections */
 #define OUT_BYTES ((size_t)64 * 1024)         /* small answers of one read are gathered here */
-#define INPUT_PAUSE_BYTES ((size_t)64 * 1024) /* pipelined input kept while a request is in flight */
+#define INPUT_PAUSE_BYTES ((size_t)32 * 1024) /* pipelined input kept while a request is in flight */
+#define TURN_REQUESTS 16                      /* of one connection; then the others have their turn */
+#define TURN_BYTES ((size_t)128 * 1024)       /* read and answered */
+#define TURNS_CROWD 64                        /* so many wait for their turn: less is read of each */
 #define SPARE_EXCHANGES_MAX 512               /* of a loop */
+#define SPARE_BODY_BYTES ((size_t)8 * 1024)   /* of each */
 #define DISCARD_BYTES_MAX                                                                                    \
     ((size_t)64 * 1024)      /* of a refused request's body, read so that the connection can go on */
 #define REQUEST_ID_LEN 32    /* of those that are made here */
@@ -77,6 +82,11 @@ struct connection {
     bool reading, peer_done, close_after, linger, counted;
     size_t write_left; /* at the last look: a smaller value is progress */
     size_t discarded;
+    uint64_t turn; /* the loop's, in which the two counts below were made */
+    int turn_requests;
+    size_t turn_bytes;
+    bool waits_for_turn;
+    TAILQ_ENTRY(connection) turn_link;
     struct head_scan scan;
     struct buf input; /* received, not yet used; empty on idle connections */
     struct http_exchange *exchange;
@@ -92,6 +102,7 @@ struct http_exchange {
     int64_t queued_us; /* since when it waits for a worker */
     struct http_head head;
     struct buf body;
+    size_t body_counted; /* of the budget for bodies */
     struct router_match match;
     void *input;                       /* the decoded struct api_… */
     struct cache_fill *fill;           /* this exchange computes an answer for the cache */
@@ -126,7 +137,7 @@ struct duration_histogram {
 /* Counters of one loop: one writer, so an update is a load and a store. */
 struct loop_metrics {
     _Atomic uint64_t accepted, refused, open, requests_malformed, deadlines, cache_hits, cache_misses,
-        cache_joined, limits_redis, limits_local, limits_fallback, limits_refused;
+        cache_joined, bodies_refused, limits_redis, limits_local, limits_fallback, limits_refused;
     struct duration_histogram *durations; /* [(route_count + 1) * 5] by route and status class */
 };
 
@@ -163,6 +174,11 @@ struct event_loop {
     int spare_fd; /* for a moment in which there are no others */
     uv_async_t wake;
     uv_timer_t tick;
+    uv_prepare_t turning; /* each turn of the loop, before it polls */
+    uv_idle_t hurry;      /* active while a connection waits for its turn: polling does not block then */
+    uint64_t turn;
+    TAILQ_HEAD(connection_turns, connection) turns;
+    size_t turns_waiting;
     bool draining, closing;
     uint64_t drain_until_ms;
     struct connection_list deadlines[DEADLINE_COUNT];
@@ -219,14 +235,15 @@ struct http_server {
     struct router *router;
     struct cache *cache;
     struct limiter *limiter;
-    struct address_set trusted;
+    struct address_set trusted, exempt, metrics_readers; /* trusted_proxies, limit_exempt, metrics_networks */
     struct address_counts *addresses;
     struct worker_pool pool;
     struct health health;
     _Atomic bool ready, stopping;
     _Atomic int64_t connections;
-    bool secure;              /* public_url is https */
-    struct str static_fields; /* the same in every answer */
+    _Atomic int64_t body_bytes; /* held for bodies, of all connections */
+    bool secure;                /* public_url is https */
+    struct str static_fields;   /* the same in every answer */
     int loop_count;
     struct event_loop *loops[LOOPS_MAX];
 };
@@ -254,6 +271,10 @@ void connection_answer(struct http_exchange *exchange);
 void connection_stream_begin(struct http_exchange *exchange);
 void connection_stream_flush(struct connection *connection);
 void connection_close(struct connection *connection);
+/* Nothing more of this connection in this turn. */
+void connection_turn_end(struct connection *connection);
+/* A turn of the loop: each connection that has used up its last one goes on. */
+void connections_turn(struct event_loop *loop);
 void connection_deadlines_check(struct event_loop *loop, uint64_t now_ms);
 /* Closes what is idle, or everything. */
 void connections_drain(struct event_loop *loop, bool forced);
@@ -289,6 +310,8 @@ void phases_log(struct http_exchange *exchange, int status, int64_t bytes);
 
 /* limits.c */
 struct limiter_options limits_configured(void);
+/* First of all, whatever is asked: the quota of the client's address. */
+enum error_code limits_address(struct http_exchange *exchange);
 /* At the head: the local limiter. */
 enum error_code limits_head(struct http_exchange *exchange);
 /* The whole request is there. asked: Redis is being asked, phases_limited() goes on. */

@@ -53,6 +53,21 @@ test('OPS-3 OPS-4 worker and scheduler tell how they are where a port is set, an
   for (const name of ['worker', 'scheduler']) await poll(async () => (await of[name].call('ready_show')).status === 200, { what: `${name} to be ready again` });
 });
 
+test('OPS-3 OPS-4 a server tells its own metrics on the port for operators too, where anybody may read them, and on its own to those who are named', async (t) => {
+  const port = await freePort();
+  const own = await Environment.start({ roles: ['serve'], settings: { ops_port: port, metrics_networks: '' } });
+  t.after(() => own.stop());
+  const operations = new Client(`http://127.0.0.1:${port}`);
+  await own.api.call('product_list', { expect: 200 });
+  assert.strictEqual((await own.api.get('/metrics')).status, 403);
+  const { text } = await operations.call('metrics_show', { expect: 200 });
+  assert.match(text, /^cathay_http_request_duration_seconds_count\{operation="product_list",status="2xx"\} 1$/m);
+  await operations.call('ready_show', { expect: 200 });
+  await operations.call('live_show', { expect: 200 });
+  assert.strictEqual((await operations.get('/v1/products')).status, 404);
+  await own.api.call('ready_show', { expect: 200 });
+});
+
 test('API-1 the contract is served, and is the one that the server follows', async () => {
   const { body } = await env.api.call('openapi_show', { expect: 200 });
   assert.strictEqual(body.openapi, '3.1.0');

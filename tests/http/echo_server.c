@@ -24,7 +24,11 @@ int main(void)
     }
     enum log_level level = LOG_INFO;
     log_level_parse(str_from(config()->log_level), &level);
-    log_start(level, config()->log_file[0] ? config()->log_file : NULL);
+    const struct config *settings = config();
+    log_start(level, settings->log_file[0] ? settings->log_file : NULL,
+              (struct log_bounds){.bytes_per_s = settings->log_bytes_per_s,
+                                  .file_bytes = settings->log_file_bytes,
+                                  .files = settings->log_files});
     struct http_server_options options = echo_options();
     options.host = config()->listen_host;
     options.port = (int)config()->listen_port;

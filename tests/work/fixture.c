@@ -318,10 +318,10 @@ static void configure(void)
 
 int fixture_main(int argc, char **argv, const char *group, const struct CMUnitTest *tests, size_t count)
 {
-    log_start(getenv("TEST_LOG") ? LOG_DEBUG : LOG_ERROR, "/dev/null");
+    log_start(getenv("TEST_LOG") ? LOG_DEBUG : LOG_ERROR, "/dev/null", (struct log_bounds){0});
     if (getenv("TEST_LOG")) {
         log_stop();
-        log_start(LOG_DEBUG, getenv("TEST_LOG"));
+        log_start(LOG_DEBUG, getenv("TEST_LOG"), (struct log_bounds){0});
     }
     if (argc > 1 && strcmp(argv[1], "worker") == 0)
         return worker_process();
