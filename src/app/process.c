@@ -73,7 +73,7 @@ static enum error_code begin(const char *role, bool shop)
         fprintf(stderr, "cathay %s: %s\n", role, error.detail[0] ? error.detail : error_title(code));
         return code;
     }
-    log_write(LOG_INFO, "started", "\"role\":\"%s\",\"pid\":%d", role, (int)getpid());
+    log_write(LOG_INFO, "started", LOG_TEXT("role", role), LOG_INT("pid", getpid()));
     return ERR_OK;
 }
 
@@ -93,13 +93,13 @@ void process_wait(void)
     int number = 0;
     while (sigwait(&set, &number) == 0 && number == SIGHUP)
         log_reopen();
-    log_write(LOG_INFO, "stopping", "\"signal\":%d", number);
+    log_write(LOG_INFO, "stopping", LOG_INT("signal", number));
 }
 
 void process_end(const char *role)
 {
     stop_modules();
-    log_write(LOG_INFO, "stopped", "\"role\":\"%s\"", role);
+    log_write(LOG_INFO, "stopped", LOG_TEXT("role", role));
     log_stop();
 }
 

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,8 +18,7 @@
 #define LOG_BUFFER_BYTES ((size_t)4 * 1024 * 1024)
 #define LOG_PIECE_BYTES ((size_t)64 * 1024)
 #define LOG_FLUSH_MS 20
-#define LOG_FIELDS_MAX 2048
-#define LOG_LINE_MAX ((size_t)16 * 1024) /* fields that are cut are escaped once more */
+#define LOG_LINE_END_MAX 16 /* of LOG_LINE_MAX: for what ends a line */
 
 static struct {
     pthread_mutex_t lock;
@@ -196,7 +194,7 @@ void log_start(enum log_level least, const char *path_or_null, struct log_bounds
         state.path = strdup(path_or_null);
         CHECK(state.path);
         if (!file_open()) {
-            log_write(LOG_ERROR, "log file cannot be opened", "\"path\":\"%s\"", path_or_null);
+            log_write(LOG_ERROR, "log file cannot be opened", LOG_TEXT("path", path_or_null));
             free(state.path);
             state.path = NULL;
         }
@@ -311,7 +309,32 @@ void log_line(struct str json)
     put_line(json, 1);
 }
 
-void log_write(enum log_level level, const char *message, const char *fields, ...)
+/* Appends at most `most` bytes of it, whole characters. True: something is missing. */
+static bool put_text(struct buf *line, struct str text, size_t most)
+{
+    bool cut = text.len > most;
+    if (cut) {
+        text.len = most;
+        while (text.len > 0 && ((unsigned char)text.ptr[text.len] & 0xc0) == 0x80)
+            text.len--;
+    }
+    buf_json_str(line, text);
+    return cut;
+}
+
+static bool put_field(struct buf *line, const struct log_field *field)
+{
+    buf_printf(line, ",\"%s\":", field->name);
+    if (field->kind == LOG_FIELD_TEXT)
+        return put_text(line, field->text, LOG_TEXT_MAX);
+    if (field->kind == LOG_FIELD_NUMBER)
+        buf_int(line, field->number);
+    else
+        buf_append(line, field->number ? STR("true") : STR("false"));
+    return false;
+}
+
+void log_fields(enum log_level level, const char *message, const struct log_field *fields)
 {
     static const char *const names[] = {"debug", "info", "warn", "error"};
     if (!log_enabled(level))
@@ -321,24 +344,27 @@ void log_write(enum log_level level, const char *message, const char *fields, ..
     struct buf line = buf_new(LOG_LINE_MAX);
     buf_printf(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":", time, names[level]);
     buf_json_str(&line, str_from(message));
-    if (context_request_id.len)
-        buf_printf(&line, ",\"request_id\":\"%.*s\"", STR_ARG(context_request_id));
-    if (context_traceparent.len)
-        buf_printf(&line, ",\"traceparent\":\"%.*s\"", STR_ARG(context_traceparent));
-    if (fields) {
-        char text[LOG_FIELDS_MAX];
-        va_list args;
-        va_start(args, fields);
-        int len = vsnprintf(text, sizeof text, fields, args);
-        va_end(args);
-        if (len > 0 && (size_t)len < sizeof text) {
-            buf_char(&line, ',');
-            buf_append(&line, (struct str){text, (size_t)len});
-        } else if (len > 0) { /* half a member is no JSON: it becomes text */
-            BUF_LITERAL(&line, ",\"cut\":\"fields\",\"fields\":");
-            buf_json_str(&line, (struct str){text, sizeof text - 1});
+    if (context_request_id.len) {
+        BUF_LITERAL(&line, ",\"request_id\":");
+        buf_json_str(&line, context_request_id);
+    }
+    if (context_traceparent.len) {
+        BUF_LITERAL(&line, ",\"traceparent\":");
+        buf_json_str(&line, context_traceparent);
+    }
+    bool cut = false;
+    for (; fields->kind != LOG_FIELDS_END; fields++) {
+        size_t before = line.len;
+        cut = put_field(&line, fields) || cut;
+        if (line.overflow || line.len > LOG_LINE_MAX - LOG_LINE_END_MAX) {
+            /* Escaped, a text may take six times its length. */
+            line.len = before;
+            line.overflow = false;
+            cut = true;
         }
     }
+    if (cut)
+        BUF_LITERAL(&line, ",\"cut\":true");
     buf_char(&line, '}');
     put_line(buf_str(&line), 2);
     buf_free(&line);

@@ -35,10 +35,26 @@ void log_context_clear(void);
 /* Of this thread; absent without a trace. For outgoing calls and events. */
 struct str log_context_traceparent(void);
 
-/* log_write(LOG_INFO, "order placed", "\"order\":\"%s\",\"lines\":%d", id, n): fields is a printf format that
- * yields JSON members, or NULL. */
-void log_write(enum log_level level, const char *message, const char *fields, ...)
-    __attribute__((format(printf, 3, 4)));
+/* A member of a line: log_write(LOG_INFO, "order placed", LOG_TEXT("order", id), LOG_INT("lines", n)). Values
+ * are escaped here, whatever is in them; a text longer than LOG_TEXT_MAX is cut, and the line then has
+ * "cut":true. Texts are read during the call only. */
+#define LOG_TEXT_MAX ((size_t)8 * 1024) /* bytes of one value */
+#define LOG_LINE_MAX ((size_t)64 * 1024)
+enum log_field_kind { LOG_FIELDS_END, LOG_FIELD_TEXT, LOG_FIELD_NUMBER, LOG_FIELD_FLAG };
+struct log_field {
+    enum log_field_kind kind;
+    const char *name; /* plain characters */
+    struct str text;  /* absent: null */
+    int64_t number;
+};
+#define LOG_STR(field_name, value) ((struct log_field){LOG_FIELD_TEXT, (field_name), (value), 0})
+#define LOG_TEXT(field_name, value) ((struct log_field){LOG_FIELD_TEXT, (field_name), str_from(value), 0})
+#define LOG_INT(field_name, value) ((struct log_field){LOG_FIELD_NUMBER, (field_name), STR_NONE, (value)})
+#define LOG_BOOL(field_name, value) ((struct log_field){LOG_FIELD_FLAG, (field_name), STR_NONE, (value)})
+
+#define log_write(level, message, ...)                                                                       \
+    log_fields((level), (message), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){LOG_FIELDS_END}})
+void log_fields(enum log_level level, const char *message, const struct log_field *fields);
 /* A line that is already JSON, without its newline: the access log. */
 void log_line(struct str json);
 int64_t log_dropped_total(void);

@@ -130,7 +130,7 @@ static void circuit_tell(struct http_partner *partner, bool good)
     pthread_mutex_unlock(&partner->lock);
     if (was_open != is_open)
         log_write(LOG_WARN, is_open ? "circuit to partner opened" : "circuit to partner closed",
-                  "\"partner\":\"%s\"", partner->name);
+                  LOG_TEXT("partner", partner->name));
 }
 
 /* ---- one attempt ---- */
@@ -236,33 +236,21 @@ static void attempt_log(const struct http_partner *partner, const struct http_ca
     bool good = attempt->result == CURLE_OK && attempt->status < 500;
     struct str path = call->path, query = path;
     path = str_split(&query, '?');
-    struct buf fields = buf_new(16 * 1024);
-    buf_printf(&fields, "\"partner\":\"%s\",\"method\":\"%.*s\",\"host\":", partner->name,
-               STR_ARG(call->method));
-    buf_json_str(&fields, host_of(partner->base_url));
-    BUF_LITERAL(&fields, ",\"path\":");
-    buf_json_str(&fields, path);
-    buf_printf(&fields, ",\"status\":%ld,\"duration_us\":%lld,\"attempt\":%d", attempt->status,
-               (long long)attempt->duration_us, number);
-    if (attempt->result != CURLE_OK) {
-        BUF_LITERAL(&fields, ",\"error\":");
-        buf_json_str(&fields, str_from(curl_easy_strerror(attempt->result)));
-    }
-    buf_char(&fields, '\0');
-    log_write(good ? LOG_INFO : LOG_WARN, "partner called", "%s", fields.ptr);
-    buf_free(&fields);
+    const char *error = attempt->result == CURLE_OK ? NULL : curl_easy_strerror(attempt->result);
+    log_write(good ? LOG_INFO : LOG_WARN, "partner called", LOG_TEXT("partner", partner->name),
+              LOG_STR("method", call->method), LOG_STR("host", host_of(partner->base_url)),
+              LOG_STR("path", path), LOG_INT("status", attempt->status),
+              LOG_INT("duration_us", attempt->duration_us), LOG_INT("attempt", number),
+              LOG_TEXT("error", error));
     if (!log_enabled(LOG_DEBUG))
         return;
     struct str bodies[] = {call->body, buf_str(&attempt->body)};
     for (int i = 0; i < 2; i++) {
-        struct buf text = buf_new(LOG_BODY_MAX + 1), line = buf_new(16 * 1024);
+        struct buf text = buf_new(LOG_BODY_MAX + 1);
         redact_body(&text, bodies[i], LOG_BODY_MAX);
-        buf_printf(&line, "\"partner\":\"%s\",\"%s\":", partner->name, i ? "response" : "request");
-        buf_json_str(&line, buf_str(&text));
-        buf_char(&line, '\0');
-        log_write(LOG_DEBUG, "partner body", "%s", line.ptr);
+        log_write(LOG_DEBUG, "partner body", LOG_TEXT("partner", partner->name),
+                  LOG_STR(i ? "response" : "request", buf_str(&text)));
         buf_free(&text);
-        buf_free(&line);
     }
 }
 

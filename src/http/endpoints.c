@@ -40,8 +40,7 @@ static void *health_main(void *context)
             bool found;
             bool up = health_ping(db, arena, &row, &found) == ERR_OK;
             if (atomic_exchange(&health->database_up, up) != up)
-                log_write(up ? LOG_INFO : LOG_WARN, up ? "database answers" : "database does not answer",
-                          NULL);
+                log_write(up ? LOG_INFO : LOG_WARN, up ? "database answers" : "database does not answer");
             arena_reset(arena);
         }
         struct timespec until;

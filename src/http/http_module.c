@@ -18,7 +18,7 @@ static enum error_code sweep_idempotency(struct task_run *run)
         total += affected;
     }
     if (total > 0)
-        log_write(LOG_INFO, "old answers removed", "\"count\":%lld", (long long)total);
+        log_write(LOG_INFO, "old answers removed", LOG_INT("count", total));
     return ERR_OK;
 }
 

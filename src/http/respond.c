@@ -98,19 +98,12 @@ static bool is_ours(enum error_code code)
 static void log_fault(struct http_exchange *x, enum error_code code)
 {
     const struct error *error = &x->req.error;
-    struct buf fields = buf_new(1024);
-    buf_printf(&fields, "\"code\":\"%s\",\"sqlstate\":\"%s\",\"detail\":", error_text(code), error->sqlstate);
-    buf_json_str(&fields, str_from(error->detail));
-    BUF_LITERAL(&fields, ",\"hint\":");
-    buf_json_str(&fields, str_from(error->hint));
-    BUF_LITERAL(&fields, ",\"constraint\":");
-    buf_json_str(&fields, str_from(error->constraint));
-    if (x->req.route)
-        buf_printf(&fields, ",\"operation\":\"%s\"", x->req.route->operation_id);
     log_context_set(x->req.request_id, x->req.traceparent);
-    log_write(LOG_ERROR, "request failed", "%.*s", STR_ARG(buf_str(&fields)));
+    log_write(LOG_ERROR, "request failed", LOG_TEXT("code", error_text(code)),
+              LOG_TEXT("sqlstate", error->sqlstate), LOG_TEXT("detail", error->detail),
+              LOG_TEXT("hint", error->hint), LOG_TEXT("constraint", error->constraint),
+              LOG_TEXT("operation", x->req.route ? x->req.route->operation_id : NULL));
     log_context_clear();
-    buf_free(&fields);
 }
 
 void problem_render(struct http_exchange *x, enum error_code code)

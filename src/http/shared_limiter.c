@@ -101,7 +101,7 @@ static void away(struct shared_limiter *limiter, const char *during)
     if (limiter->state != STATE_CLOSED)
         state_set(limiter, STATE_AWAY);
     if (limiter->tells && !limiter->told_away)
-        log_write(LOG_WARN, "rate limits are local: redis is away", "\"during\":\"%s\"", during);
+        log_write(LOG_WARN, "rate limits are local: redis is away", LOG_TEXT("during", during));
     limiter->told_away = true;
     timer_need(limiter);
     if (redis)
@@ -140,7 +140,7 @@ static void on_loaded(redisAsyncContext *redis, void *reply, void *context)
     }
     state_set(limiter, STATE_READY);
     if (limiter->tells && limiter->told_away)
-        log_write(LOG_INFO, "rate limits are shared: redis is back", NULL);
+        log_write(LOG_INFO, "rate limits are shared: redis is back");
     limiter->told_away = false;
 }
 

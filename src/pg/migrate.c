@@ -147,7 +147,7 @@ static enum error_code take_lock(struct pg *db, struct arena *arena, struct erro
             return error_set(error, ERR_CONFLICT, "another process has been migrating this database for %d s",
                              MIGRATE_WAIT_S);
         if (!said)
-            log_write(LOG_INFO, "another process is migrating; waiting for it", NULL);
+            log_write(LOG_INFO, "another process is migrating; waiting for it");
         usleep(LOCK_POLL_MS * 1000);
     }
 }

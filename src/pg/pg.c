@@ -126,10 +126,10 @@ static enum error_code connection_lost(struct pg *db, const char *during)
     error_set(&db->error, ERR_DATABASE, "%s: %.180s", during,
               db->conn ? PQerrorMessage(db->conn) : "not connected");
     for (char *c = db->error.detail; *c; c++)
-        if (*c == '\n' || *c == '"' || *c == '\\')
+        if (*c == '\n')
             *c = ' ';
-    log_write(LOG_WARN, "database connection lost", "\"role\":\"%s\",\"detail\":\"%s\"", db->role,
-              db->error.detail);
+    log_write(LOG_WARN, "database connection lost", LOG_TEXT("role", db->role),
+              LOG_TEXT("detail", db->error.detail));
     pg_disconnect(db);
     return ERR_DATABASE;
 }
@@ -182,9 +182,9 @@ static enum error_code statement_failed(struct pg *db, PGresult *result, const s
     snprintf(db->error.sqlstate, sizeof db->error.sqlstate, "%s", sqlstate);
     snprintf(db->error.constraint, sizeof db->error.constraint, "%s", constraint ? constraint : "");
     if (code == ERR_INTERNAL)
-        log_write(LOG_ERROR, "statement failed", "\"statement\":\"%s\",\"at\":\"%s:%d\",\"sqlstate\":\"%s\"",
-                  statement ? statement->name : "", statement ? statement->file : "",
-                  statement ? statement->line : 0, sqlstate);
+        log_write(LOG_ERROR, "statement failed", LOG_TEXT("statement", statement ? statement->name : ""),
+                  LOG_TEXT("file", statement ? statement->file : ""),
+                  LOG_INT("line", statement ? statement->line : 0), LOG_TEXT("sqlstate", sqlstate));
     PQclear(result);
     if (code ==
         ERR_DATABASE) /* terminated by an administrator or shutting down: the connection is going away */

@@ -37,8 +37,8 @@ enum error_code redis_memory_check(const char *url, struct error *error)
     struct redis_memory memory = redis_memory_parse(redis_reply_str(reply));
     const char *fault = redis_memory_fault(&memory);
     if (fault)
-        log_write(LOG_WARN, fault, "\"policy\":\"%.*s\",\"maxmemory_bytes\":%lld", STR_ARG(memory.policy),
-                  (long long)memory.max_bytes);
+        log_write(LOG_WARN, fault, LOG_STR("policy", memory.policy),
+                  LOG_INT("maxmemory_bytes", memory.max_bytes));
     freeReplyObject(reply);
     redis_free(redis);
     return ERR_OK;

@@ -152,13 +152,8 @@ int64_t redis_epoch(const struct redis *redis)
 static void lost(struct redis *redis, const char *during)
 {
     if (!redis->told_away) {
-        char reason[129] = "";
-        if (redis->context)
-            snprintf(reason, sizeof reason, "%s", redis->context->errstr);
-        for (char *c = reason; *c; c++)
-            if (*c == '"' || *c == '\\' || (unsigned char)*c < ' ')
-                *c = ' ';
-        log_write(LOG_WARN, "redis is away", "\"during\":\"%s\",\"reason\":\"%s\"", during, reason);
+        log_write(LOG_WARN, "redis is away", LOG_TEXT("during", during),
+                  LOG_TEXT("reason", redis->context ? redis->context->errstr : ""));
     }
     redis->told_away = true;
     redis_disconnect(redis);
@@ -185,8 +180,8 @@ static bool read_queued(struct redis *redis, bool tells)
         if (said->type == REDIS_REPLY_ERROR && accepted) {
             accepted = false;
             if (tells)
-                log_write(LOG_WARN, "redis refused a command", "\"reason\":\"%.*s\"",
-                          (int)strcspn(said->str, "\"\\\r\n"), said->str);
+                log_write(LOG_WARN, "redis refused a command",
+                          LOG_STR("reason", ((struct str){said->str, said->len})));
         }
         freeReplyObject(reply);
     }
@@ -248,7 +243,7 @@ static bool connect_now(struct redis *redis)
     }
     redis->epoch++;
     if (redis->told_away)
-        log_write(LOG_INFO, "redis is back", NULL);
+        log_write(LOG_INFO, "redis is back");
     redis->told_away = false;
     return true;
 }

@@ -52,7 +52,7 @@ enum error_code carrier_end(struct request *req, enum sandbox_fault fault, enum 
     if (code == ERR_NOT_FOUND)
         return carrier_missing(req);
     if (code != ERR_OK) {
-        log_write(LOG_WARN, "sandbox carrier could not answer", "\"code\":\"%s\"", error_text(code));
+        log_write(LOG_WARN, "sandbox carrier could not answer", LOG_TEXT("code", error_text(code)));
         return carrier_refuse(req, 500, "INTERNAL_SERVER_ERROR", "The sandbox could not do that.", NULL);
     }
     if (fault == SANDBOX_FAULT_LOST)

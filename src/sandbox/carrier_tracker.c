@@ -290,7 +290,7 @@ static void move_what_is_due(struct pg *db, struct arena *arena)
         struct push context = {arena, rows.items[i].id, STR_NONE};
         enum error_code code = pg_transaction(db, push, &context);
         if (code != ERR_OK && code != ERR_CONFLICT)
-            log_write(LOG_WARN, "sandbox parcel could not move", "\"code\":\"%s\"", error_text(code));
+            log_write(LOG_WARN, "sandbox parcel could not move", LOG_TEXT("code", error_text(code)));
     }
     if (rows.count > 0)
         sandbox_webhooks_wake();

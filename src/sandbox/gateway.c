@@ -162,7 +162,7 @@ static enum error_code call_end(struct gateway_call *call, enum error_code code,
 {
     struct request *req = call->req;
     if (code != ERR_OK && !call->refused) {
-        log_write(LOG_WARN, "sandbox gateway could not answer", "\"code\":\"%s\"", error_text(code));
+        log_write(LOG_WARN, "sandbox gateway could not answer", LOG_TEXT("code", error_text(code)));
         return respond_error(req, 500, "api_error", NULL, "The sandbox could not do that.");
     }
     if (fault == SANDBOX_FAULT_LOST)

@@ -363,7 +363,7 @@ enum error_code mailbox_smtp_start(struct error *error)
     atomic_store(&smtp.stopping, false);
     for (smtp.started = 0; smtp.started < MAILBOX_THREADS; smtp.started++)
         CHECK(pthread_create(&smtp.threads[smtp.started], NULL, run, NULL) == 0);
-    log_write(LOG_INFO, "sandbox mailbox listens", "\"port\":%d", smtp.port);
+    log_write(LOG_INFO, "sandbox mailbox listens", LOG_INT("port", smtp.port));
     return ERR_OK;
 }
 

@@ -131,7 +131,7 @@ static enum error_code schema_make(struct pg *db, void *context)
         code = sandbox_schema_applied(db, arena, &row, &found);
     bool there = code == ERR_OK && str_equal(row.checksum, str_from(checksum));
     if (code == ERR_OK && !there) {
-        log_write(LOG_INFO, "sandbox schema is made", NULL);
+        log_write(LOG_INFO, "sandbox schema is made");
         code =
             pg_execute(db, "SET LOCAL client_min_messages = warning; DROP SCHEMA IF EXISTS sandbox CASCADE; "
                            "CREATE SCHEMA sandbox");
@@ -216,7 +216,7 @@ enum error_code sandbox_start(struct sandbox **out, struct error *error)
         sandbox_stop(sandbox);
         return code;
     }
-    log_write(LOG_INFO, "sandbox is ready", "\"port\":%d", sandbox_port(sandbox));
+    log_write(LOG_INFO, "sandbox is ready", LOG_INT("port", sandbox_port(sandbox)));
     *out = sandbox;
     return ERR_OK;
 }

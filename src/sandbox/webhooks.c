@@ -206,8 +206,7 @@ static void sending_end(struct sending *sending, CURLcode result)
     };
     /* Where this fails the row stays under way and is sent again: at least once is what partners promise. */
     if (sandbox_delivery_finish(sender.db, args, NULL) != ERR_OK)
-        log_write(LOG_WARN, "sandbox delivery could not be recorded", "\"delivery\":%lld",
-                  (long long)sending->id);
+        log_write(LOG_WARN, "sandbox delivery could not be recorded", LOG_INT("delivery", sending->id));
     sending_free(sending);
 }
 

@@ -121,9 +121,6 @@ static struct str reason_text(struct execution *execution, enum error_code code,
     if (!detail[0] && of_database)
         detail = pg_error(run->db)->detail;
     snprintf(out, ERROR_TEXT_MAX, "%s: %s", error_text(code), detail[0] ? detail : error_title(code));
-    for (char *c = out; *c; c++)
-        if (*c == '"' || *c == '\\' || (unsigned char)*c < ' ')
-            *c = ' ';
     return str_from(out);
 }
 
@@ -153,17 +150,17 @@ static void record_failure(struct execution *execution, enum error_code code)
                                          .error = reason};
     count_failure(definition, retry.dead);
     if (retry.dead) {
-        log_write(LOG_ERROR, "task is dead", "\"name\":\"%s\",\"attempt\":%d,\"reason\":\"%s\"",
-                  definition->name, run->attempt, text);
+        log_write(LOG_ERROR, "task is dead", LOG_TEXT("name", definition->name),
+                  LOG_INT("attempt", run->attempt), LOG_TEXT("reason", text));
     } else {
-        log_write(LOG_WARN, "task failed",
-                  "\"name\":\"%s\",\"attempt\":%d,\"again_in_ms\":%lld,\"reason\":\"%s\"", definition->name,
-                  run->attempt, (long long)retry.delay_ms, text);
+        log_write(LOG_WARN, "task failed", LOG_TEXT("name", definition->name),
+                  LOG_INT("attempt", run->attempt), LOG_INT("again_in_ms", retry.delay_ms),
+                  LOG_TEXT("reason", text));
     }
     enum error_code recorded = task_mark_failed(run->db, args, NULL);
     if (recorded)
-        log_write(LOG_WARN, "failure not recorded; the lease will end", "\"code\":\"%s\"",
-                  error_text(recorded));
+        log_write(LOG_WARN, "failure not recorded; the lease will end",
+                  LOG_TEXT("code", error_text(recorded)));
     else if (work_is_schedule(str_from(definition->name)))
         task_schedule_result(run->db, (struct task_schedule_result_args){str_from(definition->name), reason},
                              NULL);
@@ -172,7 +169,7 @@ static void record_failure(struct execution *execution, enum error_code code)
 static void put_back_unknown(struct execution *execution, struct str name)
 {
     struct task_run *run = &execution->run;
-    log_write(LOG_WARN, "task is not known to this release", "\"name\":\"%.*s\"", STR_ARG(name));
+    log_write(LOG_WARN, "task is not known to this release", LOG_STR("name", name));
     task_put_back(run->db,
                   (struct task_put_back_args){run->id, execution->owner, run->attempt, UNKNOWN_DELAY_MS},
                   NULL);
@@ -221,14 +218,14 @@ void task_execute(struct pg *db, struct arena *arena, struct uuid owner, const s
     metric_observe(duration, took_us);
     if (execution.claim_lost) {
         metric_add(lost_total, 1);
-        log_write(LOG_WARN, "task lost its lease; another worker has it", "\"name\":\"%s\",\"attempt\":%d",
-                  definition->name, run->attempt);
+        log_write(LOG_WARN, "task lost its lease; another worker has it", LOG_TEXT("name", definition->name),
+                  LOG_INT("attempt", run->attempt));
     } else if (code) {
         record_failure(&execution, code);
     } else {
         metric_add(done_total, 1);
-        log_write(LOG_DEBUG, "task done", "\"name\":\"%s\",\"attempt\":%d,\"ms\":%lld", definition->name,
-                  run->attempt, (long long)took_us / 1000);
+        log_write(LOG_DEBUG, "task done", LOG_TEXT("name", definition->name),
+                  LOG_INT("attempt", run->attempt), LOG_INT("ms", took_us / 1000));
         if (work_is_schedule(str_from(definition->name)))
             task_schedule_result(db, (struct task_schedule_result_args){str_from(definition->name), STR_NONE},
                                  NULL);

@@ -134,8 +134,7 @@ static void check_all(void)
         subscribers[i] = subscriptions[i].task;
         if (!find_event(subscriptions[i].type))
             log_write(LOG_WARN, "a task subscribes to an event that no module declares",
-                      "\"task\":\"%s\",\"event\":\"%.*s\"", subscriptions[i].task->name,
-                      STR_ARG(subscriptions[i].type));
+                      LOG_TEXT("task", subscriptions[i].task->name), LOG_STR("event", subscriptions[i].type));
     }
     check_context_set(NULL);
 }

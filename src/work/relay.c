@@ -305,8 +305,8 @@ static enum error_code push_late(struct relay *relay)
             redis_flush(relay->redis);
         metric_add(relay->pushed_again, (int64_t)rows.count);
         if (rows.count > 0)
-            log_write(LOG_INFO, "late tasks pushed again", "\"count\":%zu,\"priority\":%d", rows.count,
-                      priority);
+            log_write(LOG_INFO, "late tasks pushed again", LOG_INT("count", (int64_t)rows.count),
+                      LOG_INT("priority", priority));
         arena_reset(relay->arena);
     }
     return ERR_OK;
@@ -334,7 +334,7 @@ static enum error_code take_back(struct pg *db, void *context)
         task_id_text(row->id, text);
         log_write(retry.dead ? LOG_ERROR : LOG_WARN,
                   retry.dead ? "task is dead: its lease ended" : "task taken back: its lease ended",
-                  "\"task\":\"%s\",\"name\":\"%.*s\",\"attempt\":%d", text, STR_ARG(row->name), row->attempt);
+                  LOG_TEXT("task", text), LOG_STR("name", row->name), LOG_INT("attempt", row->attempt));
     }
     struct relay_give_back_args args = {
         .ids = {ids, rows.count}, .dead = {dead, rows.count}, .delays_ms = {delays, rows.count}};
@@ -403,7 +403,7 @@ static void *relay_main(void *argument)
     while (!stop_requested(&relay->stop)) {
         enum error_code code = relay_once(relay);
         if (code && code != ERR_DATABASE) /* a lost connection has been logged already */
-            log_write(LOG_ERROR, "relay failed", "\"code\":\"%s\"", error_text(code));
+            log_write(LOG_ERROR, "relay failed", LOG_TEXT("code", error_text(code)));
         if (code || !relay->more)
             stop_wait(&relay->stop, code ? AFTER_ERROR_MS : (int)config()->relay_poll_ms);
     }

@@ -41,7 +41,7 @@ static bool lead(struct scheduler *scheduler)
     if (scheduler->leading_pid && conn && PQbackendPID(conn) == scheduler->leading_pid)
         return true;
     if (scheduler->leading_pid)
-        log_write(LOG_WARN, "scheduler lost its lead", NULL);
+        log_write(LOG_WARN, "scheduler lost its lead");
     scheduler->leading_pid = 0;
     struct schedule_lead_row row;
     bool found;
@@ -50,7 +50,7 @@ static bool lead(struct scheduler *scheduler)
     conn = pg_raw(scheduler->db);
     scheduler->leading_pid = conn ? PQbackendPID(conn) : 0;
     if (scheduler->leading_pid)
-        log_write(LOG_INFO, "scheduler leads", "\"schedules\":%zu", scheduler->names.count);
+        log_write(LOG_INFO, "scheduler leads", LOG_INT("schedules", (int64_t)scheduler->names.count));
     return scheduler->leading_pid != 0;
 }
 
@@ -76,9 +76,9 @@ static void *scheduler_main(void *argument)
         if (lead(scheduler)) {
             enum error_code code = pg_transaction(scheduler->db, start_due, scheduler);
             if (code && code != ERR_DATABASE)
-                log_write(LOG_ERROR, "scheduler failed", "\"code\":\"%s\"", error_text(code));
+                log_write(LOG_ERROR, "scheduler failed", LOG_TEXT("code", error_text(code)));
             else if (!code && scheduler->started > 0)
-                log_write(LOG_DEBUG, "periodic tasks started", "\"count\":%d", scheduler->started);
+                log_write(LOG_DEBUG, "periodic tasks started", LOG_INT("count", scheduler->started));
         }
         arena_reset(scheduler->arena);
         stop_wait(&scheduler->stop, (int)config()->schedule_tick_ms);

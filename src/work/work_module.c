@@ -46,8 +46,8 @@ static enum error_code cleanup(struct task_run *run)
     if (!code)
         code = delete_batches(run->db, delete_events, &events);
     if (finished + dead + events > 0)
-        log_write(LOG_INFO, "old tasks and events removed", "\"finished\":%lld,\"dead\":%lld,\"events\":%lld",
-                  (long long)finished, (long long)dead, (long long)events);
+        log_write(LOG_INFO, "old tasks and events removed", LOG_INT("finished", finished),
+                  LOG_INT("dead", dead), LOG_INT("events", events));
     return code;
 }
 
@@ -60,7 +60,7 @@ static enum error_code ensure_partitions(struct task_run *run)
     if (!code)
         code = work_partitions_ensure(run->db, run->arena, &row, &found);
     if (!code && row.made > 0)
-        log_write(LOG_INFO, "partitions made", "\"count\":%d", row.made);
+        log_write(LOG_INFO, "partitions made", LOG_INT("count", row.made));
     return code;
 }
 

@@ -119,7 +119,7 @@ enum error_code session_refresh(struct pg *db, struct arena *arena, struct str t
     if (work.answer == ERR_TOKEN_REUSED) {
         char id[ID_TEXT_MAX];
         session_id_text(grant->session_id, id);
-        log_write(LOG_WARN, "refresh token used twice: session ended", "\"session\":\"%s\"", id);
+        log_write(LOG_WARN, "refresh token used twice: session ended", LOG_TEXT("session", id));
         return error_set(error, ERR_TOKEN_REUSED, "Sign in again");
     }
     if (work.answer)

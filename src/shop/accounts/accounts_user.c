@@ -221,6 +221,5 @@ void accounts_signed_in(struct pg *db, struct arena *arena, const struct api_use
         return;
     enum error_code code = signed_in(db, arena, user->id, cart_id);
     if (code)
-        log_write(LOG_WARN, "the guest's cart was not merged at sign-in", "\"code\":\"%s\"",
-                  error_text(code));
+        log_write(LOG_WARN, "the guest's cart was not merged at sign-in", LOG_TEXT("code", error_text(code)));
 }

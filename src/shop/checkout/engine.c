@@ -78,9 +78,9 @@ static enum error_code run_until_settled(const struct lane *lane, struct checkou
         pthread_mutex_lock(&engine.lock);
         engine.counters.retried_batches++;
         pthread_mutex_unlock(&engine.lock);
-        log_write(LOG_WARN, "checkout batch tried again",
-                  "\"lane\":%d,\"orders\":%zu,\"code\":\"%s\",\"sqlstate\":\"%s\"", lane->number, count,
-                  error_text(code), pg_error(lane->db)->sqlstate);
+        log_write(LOG_WARN, "checkout batch tried again", LOG_INT("lane", lane->number),
+                  LOG_INT("orders", (int64_t)count), LOG_TEXT("code", error_text(code)),
+                  LOG_TEXT("sqlstate", pg_error(lane->db)->sqlstate));
         if (code == ERR_DATABASE) {
             if (++losses == ATTEMPTS_CONNECTION)
                 return code;

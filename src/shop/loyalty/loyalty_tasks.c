@@ -33,6 +33,6 @@ enum error_code loyalty_earnings_post_task(struct task_run *run)
     enum error_code code =
         earning_post_due(run->db, run->arena, (struct earning_post_due_args){EARNINGS_AT_ONCE}, &row, &found);
     if (!code && row.posted > 0)
-        log_write(LOG_INFO, "earned points posted", "\"earnings\":%lld", (long long)row.posted);
+        log_write(LOG_INFO, "earned points posted", LOG_INT("earnings", row.posted));
     return code ? code : pay_debts_left(run);
 }

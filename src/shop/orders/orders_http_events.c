@@ -218,7 +218,7 @@ static bool visit(struct pg *db, struct arena *arena, struct order_stream *item,
     }
     enum error_code code = catch_up(db, arena, item);
     if (code != ERR_OK)
-        log_write(LOG_WARN, "live stream could not read", "\"code\":\"%s\"", error_text(code));
+        log_write(LOG_WARN, "live stream could not read", LOG_TEXT("code", error_text(code)));
     if (now_us >= item->heartbeat_due_us) {
         send_text(item, STR(": still here\n\n"));
         item->heartbeat_due_us = now_us + STREAM_HEARTBEAT_US;

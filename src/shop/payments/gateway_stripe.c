@@ -47,8 +47,8 @@ static enum error_code refusal(struct arena *arena, const struct http_answer *an
         if (str_equal(str_from(states[i]), code))
             meaning = ERR_CONFLICT;
     const char *code_text = arena_cstr(arena, code), *type_text = arena_cstr(arena, type);
-    log_write(LOG_WARN, "gateway refused", "\"status\":%d,\"type\":\"%.40s\",\"code\":\"%.60s\"",
-              answer->status, type_text, code_text);
+    log_write(LOG_WARN, "gateway refused", LOG_INT("status", answer->status), LOG_STR("type", type),
+              LOG_STR("code", code));
     return error_set(error, meaning, "the payment gateway answered %d %.60s", answer->status,
                      code.len ? code_text : type_text);
 }

@@ -485,7 +485,7 @@ enum error_code payment_finalise_now(struct pg *db, struct arena *arena, const s
     struct finalise_now now = {arena, &news};
     enum error_code code = pg_transaction(db, finalise_in_transaction, &now);
     if (code == ERR_OK && (news.finding == PAYMENT_MISMATCHED || news.finding == PAYMENT_UNKNOWN))
-        log_write(LOG_ERROR, "payment does not fit what the gateway says",
-                  "\"intent\":\"%.*s\",\"why\":\"%s\"", STR_ARG(intent->id), news.why);
+        log_write(LOG_ERROR, "payment does not fit what the gateway says", LOG_STR("intent", intent->id),
+                  LOG_TEXT("why", news.why));
     return code;
 }

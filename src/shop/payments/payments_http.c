@@ -212,7 +212,7 @@ static void refresh(struct request *req, struct payment_show_body_row *row)
     if (code == ERR_OK)
         code = payment_finalise_now(req->db, req->arena, &intent);
     if (code)
-        log_write(LOG_WARN, "payment could not be refreshed", "\"code\":\"%s\"", error_text(code));
+        log_write(LOG_WARN, "payment could not be refreshed", LOG_TEXT("code", error_text(code)));
 }
 
 enum error_code payment_show_handle(struct request *req, const struct api_payment_show *in)

@@ -219,8 +219,8 @@ enum error_code refund_finalise(struct pg *db, struct arena *arena, struct refun
     if (failed) {
         code = payment_refund_undo(
             db, (struct payment_refund_undo_args){row.payment_id.value, row.amount_minor}, NULL);
-        log_write(LOG_ERROR, "the gateway could not refund: staff has to ask again", "\"refund\":\"%.*s\"",
-                  STR_ARG(gateway->id));
+        log_write(LOG_ERROR, "the gateway could not refund: staff has to ask again",
+                  LOG_STR("refund", gateway->id));
     }
     if (code == ERR_OK)
         code = publish(db, arena, failed ? "refund.failed" : "refund.succeeded", &order, id, row.amount_minor,

@@ -146,8 +146,8 @@ static void log_unresolved(struct payment_id id, enum error_code code, const str
 {
     char text[ID_TEXT_MAX];
     payment_id_text(id, text);
-    log_write(LOG_WARN, "payment could not be resolved yet",
-              "\"payment\":\"%s\",\"code\":\"%s\",\"detail\":\"%s\"", text, error_text(code), error->detail);
+    log_write(LOG_WARN, "payment could not be resolved yet", LOG_TEXT("payment", text),
+              LOG_TEXT("code", error_text(code)), LOG_TEXT("detail", error->detail));
 }
 
 /* ---- the sweeper ---- */
@@ -250,7 +250,7 @@ static enum error_code expire_unrequested(struct task_run *run, size_t *listed)
         code = pg_transaction(run->db, expire_one, &expiry);
     }
     if (code == ERR_OK && rows.count > 0)
-        log_write(LOG_INFO, "unpaid orders expired", "\"orders\":%zu", rows.count);
+        log_write(LOG_INFO, "unpaid orders expired", LOG_INT("orders", (int64_t)rows.count));
     return code;
 }
 
@@ -385,6 +385,6 @@ enum error_code payment_refund_send(struct task_run *run)
     if (code == ERR_OK)
         code = pg_transaction(run->db, refund_finalise_in_transaction, &news);
     if (code == ERR_OK && news.finding == PAYMENT_MISMATCHED)
-        log_write(LOG_ERROR, "refund does not fit what the gateway says", "\"why\":\"%s\"", news.why);
+        log_write(LOG_ERROR, "refund does not fit what the gateway says", LOG_TEXT("why", news.why));
     return code;
 }

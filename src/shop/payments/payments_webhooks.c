@@ -52,8 +52,8 @@ enum webhook_state payment_webhook_state_of(enum gateway_event_kind kind, enum p
 void payment_webhook_note(enum webhook_state state, struct str event_id, const char *why)
 {
     if (state == WEBHOOK_MISMATCHED)
-        log_write(LOG_ERROR, "webhook does not fit the payment", "\"event\":\"%.*s\",\"why\":\"%s\"",
-                  STR_ARG(event_id), why);
+        log_write(LOG_ERROR, "webhook does not fit the payment", LOG_STR("event", event_id),
+                  LOG_TEXT("why", why));
 }
 
 /* ---- one batch ---- */
@@ -282,8 +282,8 @@ static enum error_code settle(struct pg *db, struct batch *batch)
     if (!code || code == ERR_DATABASE) /* in doubt or not stored: the gateway sends it again */
         return code;
     log_write(LOG_WARN, "webhooks are only stored: tasks work them out one by one",
-              "\"webhooks\":%zu,\"code\":\"%s\",\"detail\":\"%s\"", batch->count, error_text(code),
-              pg_error(db)->detail);
+              LOG_INT("webhooks", (int64_t)batch->count), LOG_TEXT("code", error_text(code)),
+              LOG_TEXT("detail", pg_error(db)->detail));
     batch->store_only = true;
     return pg_transaction_of_pipelines(db, run_batch, batch);
 }
@@ -303,8 +303,8 @@ static bool refusal_has_room(void)
 
 static void log_refusal(const struct request *req, bool kept)
 {
-    log_write(LOG_WARN, "webhook refused", "\"provider\":\"%s\",\"reason\":\"%s\",\"kept\":%s",
-              payment_gateway()->provider, req->error.detail, kept ? "true" : "false");
+    log_write(LOG_WARN, "webhook refused", LOG_TEXT("provider", payment_gateway()->provider),
+              LOG_TEXT("reason", req->error.detail), LOG_BOOL("kept", kept));
 }
 
 static void note_refusal(struct pg *db, const struct request *req)

@@ -53,12 +53,12 @@ static void log_counts(void)
     int64_t by_board = __atomic_load_n(&door.refused_by_board, __ATOMIC_RELAXED);
     if (counts->asked + by_board == 0)
         return;
-    log_write(LOG_INFO, "admission to sales",
-              "\"refused_by_board\":%lld,\"asked\":%lld,\"batches\":%lld,\"admitted\":%lld,"
-              "\"refused_by_counters\":%lld,\"without_counters\":%lld,\"given_back\":%lld,\"reloads\":%lld",
-              (long long)by_board, (long long)counts->asked, (long long)counts->batches,
-              (long long)counts->admitted, (long long)counts->refused_by_counters,
-              (long long)counts->without_counters, (long long)counts->given_back, (long long)counts->reloads);
+    log_write(LOG_INFO, "admission to sales", LOG_INT("refused_by_board", by_board),
+              LOG_INT("asked", counts->asked), LOG_INT("batches", counts->batches),
+              LOG_INT("admitted", counts->admitted),
+              LOG_INT("refused_by_counters", counts->refused_by_counters),
+              LOG_INT("without_counters", counts->without_counters),
+              LOG_INT("given_back", counts->given_back), LOG_INT("reloads", counts->reloads));
 }
 
 /* sale_refusal() for the crowd, without the fields of its answer. */

@@ -237,8 +237,8 @@ static void reconcile(struct entry *entry)
     entry->drift_rounds = 0;
     char id[ID_TEXT_MAX];
     sale_id_text(entry->sale.id, id);
-    log_write(LOG_INFO, "counters of a sale loaded", "\"sale\":\"%s\",\"known\":%s,\"left\":%lld,\"sold\":%d",
-              id, known ? "true" : "false", (long long)left, entry->sale.sold);
+    log_write(LOG_INFO, "counters of a sale loaded", LOG_TEXT("sale", id), LOG_BOOL("known", known),
+              LOG_INT("left", left), LOG_INT("sold", entry->sale.sold));
     sale_counters_load(board.redis, board.db, board.arena, &entry->sale);
 }
 

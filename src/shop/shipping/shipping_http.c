@@ -25,7 +25,7 @@ static enum error_code refuse(struct request *req, const char *reason)
     enum error_code code = easypost_webhook_refuse(req->db, args, NULL);
     if (code != ERR_OK)
         return code;
-    log_write(LOG_WARN, "webhook refused", "\"provider\":\"easypost\",\"reason\":\"%s\"", reason);
+    log_write(LOG_WARN, "webhook refused", LOG_TEXT("provider", "easypost"), LOG_TEXT("reason", reason));
     return error_set(&req->error, ERR_SIGNATURE, "The signature does not fit");
 }
 
