@@ -133,7 +133,7 @@ static void failures_are_retried_then_dead(void **state)
            "last_error LIKE 'partner_timeout: %%'");
     fixture_expect(1,
                    "SELECT count(*) FROM task WHERE name = 'failing' AND state = 'dead' AND attempt = 2 AND "
-                   "last_error = 'partner_failed: the  partner  said no' AND finished_at IS NOT NULL");
+                   "last_error = 'partner_failed: the \"partner\" said no' AND finished_at IS NOT NULL");
     fixture_expect(1,
                    "SELECT count(*) FROM task WHERE name = 'hopeless' AND state = 'dead' AND attempt = 1 AND "
                    "last_error LIKE '%%order 7 does not exist'");
