@@ -112,8 +112,8 @@ static enum error_code refundable_of(struct pg *db, struct arena *arena, const s
     code = loyalty_hold_reversed(db, arena, order->hold_id, &reversed);
     left->points = order->points.count - given.points - reversed;
     if (code == ERR_OK && left->points < 0) { /* reversed by an older release after the refund */
-        log_write(LOG_ERROR, "more points were given back than the order took", "\"points\":%lld",
-                  (long long)-left->points);
+        log_write(LOG_ERROR, "more points were given back than the order took",
+                  LOG_INT("points", -left->points));
         left->points = 0;
     }
     return code;
