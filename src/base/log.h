@@ -3,7 +3,7 @@
  * event loop; when the buffer is full lines are dropped and counted, and the count is logged. Before
  * log_start and after log_stop lines are written directly. Thread-safe.
  *
- * Bounded: so many bytes in a second, of which lines of requests leave half; a line's fields are cut at 2 KB
+ * Bounded: so many bytes in a second, of which lines of requests leave half; a line's texts are cut at 8 KB
  * and then say "cut"; a file that is full becomes FILE.1, and so on. Who else moves the file away
  * (logrotate) is noticed at the next line. */
 #ifndef CATHAY_BASE_LOG_H

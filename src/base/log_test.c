@@ -36,7 +36,8 @@ static int begin(void **state)
     int fd = mkstemp(path);
     assert_true(fd >= 0);
     close(fd);
-    log_start(LOG_DEBUG, path, bounds);
+    log_start(LOG_DEBUG, path,
+              (struct log_bounds){.bytes_per_s = 10000000, .file_bytes = 10000000, .files = 1});
     return 0;
 }
 
