@@ -1,6 +1,7 @@
 #include "base/arena.h"
 
 #include "base/check.h"
+#include "base/poison.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@ static struct chunk *chunk_new(size_t size)
     chunk->next = NULL;
     chunk->size = size;
     chunk->used = 0;
+    MEMORY_POISON(chunk->data, size);
     return chunk;
 }
 
@@ -45,6 +47,7 @@ void arena_reset(struct arena *arena)
     }
     arena->current->used = 0;
     arena->total = arena->current->size;
+    MEMORY_POISON(arena->current->data, arena->current->size);
 }
 
 void arena_free(struct arena *arena)
@@ -70,6 +73,7 @@ static char *take(struct arena *arena, size_t bytes, size_t align)
         start = 0;
     }
     chunk->used = start + bytes;
+    MEMORY_UNPOISON(chunk->data + start, bytes);
     return chunk->data + start;
 }
 

@@ -8,6 +8,9 @@
 int64_t clock_wall_us(void);
 int64_t clock_monotonic_us(void);
 
+/* The end of the year 9999, the last that RFC 3339 can write. */
+#define CLOCK_LAST_US INT64_C(253402300799999999)
+
 #define CLOCK_TEXT_MAX 32
 /* "2026-03-01T09:30:00.123456Z", terminated; the length is returned. */
 size_t clock_format(int64_t time_us, char out[CLOCK_TEXT_MAX]);

@@ -187,6 +187,7 @@ static void exchange_clear(struct http_exchange *x)
         x->body_counted = 0;
     }
     x->match.route = NULL;
+    x->match.param_count = 0;
     x->match.head = false;
     x->match.allow = STR_NONE;
     x->input = NULL;
@@ -546,10 +547,7 @@ static void refuse_head(struct connection *c, enum error_code code, const char *
 {
     struct http_exchange *x = exchange_take(c);
     x->req.started_us = clock_monotonic_us();
-    x->head.method = x->head.path = x->head.query = STR_NONE;
-    x->head.field_count = 0;
-    x->head.http_1_0 = false;
-    memset(x->head.known, 0, sizeof x->head.known);
+    head_clear(&x->head);
     c->state = CONNECTION_BUSY;
     deadline_set(c, DEADLINE_NONE);
     phases_malformed(x, code, detail);

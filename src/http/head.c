@@ -1,6 +1,7 @@
 #include "http/head.h"
 
 #include "base/check.h"
+#include "base/poison.h"
 
 #define BLANK_LINES_MAX 4 /* before the request line (RFC 9112, 2.2) */
 
@@ -97,6 +98,7 @@ static int on_field_name(llhttp_t *parser, const char *at, size_t len)
         return 0;
     if (head->field_count == HEAD_FIELDS_MAX)
         return refuse(head, ERR_HEADERS_TOO_LARGE, "There are more than 100 header fields");
+    MEMORY_UNPOISON(&head->fields[head->field_count], sizeof *head->fields);
     head->fields[head->field_count++] = (struct head_field){{at, len}, {at + len, 0}};
     return 0;
 }
@@ -299,25 +301,39 @@ static bool parser_fault(struct http_head *head, llhttp_errno_t error)
     }
 }
 
-bool head_parse(struct http_head *head, const char *bytes, size_t len)
+void head_clear(struct http_head *head)
 {
     llhttp_init(&head->parser, HTTP_REQUEST, &settings);
     head->parser.data = head;
-    head->path = head->query = STR_NONE;
+    head->method = head->path = head->query = STR_NONE;
     head->http_1_0 = head->keep_alive = head->chunked = head->expects_continue = head->complete = false;
     head->content_length = 0;
     head->field_count = 0;
+    MEMORY_POISON(head->fields, sizeof head->fields);
     memset(head->known, 0, sizeof head->known);
     head->sink = NULL;
     head->body_raw = head->body_decoded = head->body_max = 0;
     head->code = ERR_OK;
     head->detail = NULL;
+}
+
+/* Anything visible: which methods there are says llhttp. */
+static bool is_method_char(char c)
+{
+    return c > 0x20 && c < 0x7f;
+}
+
+bool head_parse(struct http_head *head, const char *bytes, size_t len)
+{
+    head_clear(head);
     while (len && (*bytes == '\r' || *bytes == '\n'))
         bytes++, len--;
-    const char *space = memchr(bytes, ' ', len);
-    if (!space)
+    size_t method_len = 0;
+    while (method_len < len && is_method_char(bytes[method_len]))
+        method_len++;
+    if (method_len == len || bytes[method_len] != ' ')
         return fail(head, ERR_BAD_REQUEST, "The request line is malformed");
-    head->method = (struct str){bytes, (size_t)(space - bytes)};
+    head->method = (struct str){bytes, method_len};
     llhttp_errno_t error = llhttp_execute(&head->parser, bytes, len);
     /* A head without a body completes the message and pauses at its end; one with a body just ends. */
     if (error != HPE_OK && !(error == HPE_PAUSED && llhttp_get_error_pos(&head->parser) == bytes + len))

@@ -70,7 +70,10 @@ struct http_head {
 enum head_scan_result head_scan(struct head_scan *scan, const char *bytes, size_t len, size_t *head_len,
                                 enum error_code *code, const char **detail);
 
-/* Parses exactly the bytes that head_scan() found. False: head->code and head->detail. */
+/* Nothing of the request before is left: every text is absent, every count 0. */
+void head_clear(struct http_head *head);
+/* Parses exactly the bytes that head_scan() found. False: head->code and head->detail; what was understood
+ * until then points into the bytes, the rest is absent. */
 bool head_parse(struct http_head *head, const char *bytes, size_t len);
 /* Moves every pointer of the head from the bytes at `from` to a copy at `to`. */
 void head_move(struct http_head *head, const char *from, const char *to);

@@ -3,6 +3,7 @@
 // spend memory or time without limit.
 const { test, before, after } = require('node:test');
 const assert = require('node:assert');
+const { poll } = require('../harness');
 const { EchoServer } = require('./echo');
 
 let server;
@@ -117,6 +118,23 @@ for (const [what, bytes, status] of refused) {
     }
   });
 }
+
+test('a request that is refused behind one that was answered keeps nothing of that one, neither in its answer nor in the log', async () => {
+  const behind = [['a method alone', `GET\r\n${H}\r\n`, 400], ['a letter alone', 'G\r\n\r\n', 400], ...refused.filter(([, bytes]) => bytes.length < 9000)];
+  for (const [what, bytes, status] of behind) {
+    const connection = server.connect();
+    await connection.send(`GET /hello?secret=1 HTTP/1.1\r\nHost: shop\r\nX-Request-Id: first\r\n\r\n`);
+    assert.strictEqual((await connection.answer()).status, 200);
+    await connection.send(bytes);
+    const answer = await connection.answer();
+    assert.ok(answer && [status].flat().includes(answer.status), `${what}: ${answer && answer.first}`);
+    assert.ok(!/first|secret/.test(answer.body) && answer.headers['x-request-id'] !== 'first', what);
+    connection.end();
+  }
+  const line = await poll(() => server.log.split('\n').reverse().find((text) => text.includes('"method":""')));
+  assert.strictEqual(JSON.parse(line).path, '');
+  for (const text of server.log.split('\n').filter((text) => text.includes('"message":"request"'))) assert.match(JSON.parse(text).method, /^([A-Z]{1,8}|get|)$/, text);
+});
 
 test('the server is as well as before', async () => {
   const answer = await server.get('/hello');
