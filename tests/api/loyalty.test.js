@@ -75,7 +75,7 @@ test('LOY-7 the statement is paged, newest first, and staff see the same', async
   assert.deepStrictEqual(paged, all);
   const { body } = await support.api.call('customer_loyalty_show', { path: { user_id: buyer.id }, expect: 200 });
   assert.strictEqual(body.available, 2800);
-  const wrong = await buyer.api.call('loyalty_statement_list', { query: { cursor: 'nonsense' } });
+  const wrong = await buyer.api.call('loyalty_statement_list', { query: { cursor: 'nonsense' }, expect: 400 });
   assert.strictEqual(wrong.status, 400);
 });
 

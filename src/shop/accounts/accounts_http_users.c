@@ -36,7 +36,7 @@ enum error_code user_list_handle(struct request *req, const struct api_user_list
         users[i] = USER_OF_ROW(rows.items[i]);
     struct api_user_page page = {.items = {users, count}, .null_next_cursor = rows.count == count};
     if (!page.null_next_cursor)
-        page.next_cursor = cursor_encode(req->arena, &users[count - 1].id, sizeof users[count - 1].id);
+        page.next_cursor = cursor_encode(req, &users[count - 1].id, sizeof users[count - 1].id);
     struct buf body = buf_new(BUF_DEFAULT_MAX);
     api_user_page_encode(&body, &page);
     return respond_buf(req, 200, &body);

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/config.h"
+#include "http/cursor.h"
 #include "shop/accounts/accounts.h"
 
 #include <pthread.h>
@@ -110,12 +111,27 @@ static struct {
     struct str issuer, jwks;
 } service;
 
+/* Cursors are authenticated by keys that the servers of a shop share already, each derived from one that
+ * signs tokens: whoever has a cursor's key has nothing that signs, and both rotate together. */
+static void cursor_keys_derive(const struct token_keys *keys)
+{
+    static const uint8_t label[] = "cathay cursor v1";
+    _Static_assert(TOKEN_KEYS_MAX <= CURSOR_KEYS_MAX, "every key that verifies tokens verifies cursors");
+    uint8_t derived[TOKEN_KEYS_MAX][CURSOR_KEY_BYTES];
+    for (size_t i = 0; i < keys->count; i++)
+        crypto_generichash(derived[i], sizeof derived[i], label, sizeof label - 1, keys->items[i].secret_key,
+                           sizeof keys->items[i].secret_key);
+    cursor_keys_set(derived, keys->count);
+    sodium_memzero(derived, sizeof derived);
+}
+
 enum error_code token_service_start(struct error *error)
 {
     CHECK(sodium_init() >= 0);
     enum error_code code = token_keys_parse(str_from(config()->token_keys), &service.keys, error);
     if (code)
         return code;
+    cursor_keys_derive(&service.keys);
     service.arena = arena_new();
     service.cache = token_cache_new(SERVICE_CACHE_ENTRIES);
     service.issuer = str_from(config()->public_url);

@@ -67,7 +67,7 @@ enum error_code catalog_respond_version(struct request *req, int status, int32_t
 enum error_code catalog_respond_page(struct request *req, struct str items, bool more, const void *last,
                                      size_t last_bytes)
 {
-    struct str next = more ? cursor_encode(req->arena, last, last_bytes) : STR_NONE;
+    struct str next = more ? cursor_encode(req, last, last_bytes) : STR_NONE;
     struct buf body = buf_new(BUF_DEFAULT_MAX);
     BUF_LITERAL(&body, "{\"items\":");
     buf_append(&body, items);

@@ -1,5 +1,6 @@
 /* Browsing and search. */
 #include "api.h"
+#include "base/clock.h"
 #include "http/cursor.h"
 #include "listing_sql.h"
 #include "shop/catalog/catalog.h"
@@ -7,23 +8,24 @@
 
 #include <stdio.h>
 
-/* Where a page ended. A cursor belongs to one order: `order` tells which; `sum` refuses what was altered. */
+/* Where a page ended. A cursor belongs to one order: `order` tells which. Of the text only what is used goes
+ * into the cursor. */
 #define SORT_NAME_BYTES_MAX 192 /* 48 code points */
 struct listing_position {
     char order;
-    uint8_t text_length;
     int64_t number;
     struct product_id id;
     char text[SORT_NAME_BYTES_MAX];
-    uint32_t sum;
 } __attribute__((packed));
+#define POSITION_FIXED_BYTES offsetof(struct listing_position, text)
+
+/* As it is used: the position and what its cursor's length says. */
+struct listing_from {
+    struct listing_position at;
+    size_t text_length;
+};
 
 enum order { NEWEST = 'n', PRICE_UP = 'u', PRICE_DOWN = 'd', NAME = 'a', RELEVANT = 'r', SIMILAR = 's' };
-
-static uint32_t sum_of(const struct listing_position *position)
-{
-    return (uint32_t)str_hash((struct str){(const char *)position, offsetof(struct listing_position, sum)});
-}
 
 /* A page as each of the queries gives it. */
 struct page {
@@ -34,31 +36,45 @@ struct page {
     struct opt_product_id id;
 };
 
-static bool position_fits(const struct listing_position *position, enum order order)
+/* Besides being ours: of an order whose sort keys it can hold. A search may have gone on among similar
+ * words. */
+static bool position_fits(const struct listing_from *from, enum order order)
 {
-    /* A search may have gone on among similar words. */
-    bool order_fits = position->order == (char)order || (order == RELEVANT && position->order == SIMILAR);
-    return order_fits && position->sum == sum_of(position) && position->text_length <= SORT_NAME_BYTES_MAX &&
-           str_is_utf8((struct str){position->text, position->text_length}) &&
-           !memchr(position->text, 0, position->text_length);
+    const struct listing_position *at = &from->at;
+    bool order_fits = at->order == (char)order || (order == RELEVANT && at->order == SIMILAR);
+    bool by_number = order == NEWEST || order == PRICE_UP || order == PRICE_DOWN;
+    return order_fits && (!by_number || (at->number >= 0 && at->number <= CLOCK_LAST_US)) &&
+           (order == NAME || from->text_length == 0) &&
+           str_is_utf8((struct str){at->text, from->text_length}) && !memchr(at->text, 0, from->text_length);
+}
+
+static enum error_code position_read(struct request *req, struct str cursor, enum order order,
+                                     struct listing_from *from)
+{
+    size_t bytes;
+    if (!cursor_open(str_from(req->route->operation_id), cursor, &from->at, POSITION_FIXED_BYTES,
+                     sizeof from->at, &bytes))
+        return cursor_refuse(req);
+    from->text_length = bytes - POSITION_FIXED_BYTES;
+    return position_fits(from, order) ? ERR_OK : cursor_refuse(req);
 }
 
 static enum error_code respond_listing(struct request *req, enum order order, const struct page *page,
                                        struct str facets)
 {
     struct listing_position last = {.order = (char)order, .number = page->number.value, .id = page->id.value};
-    last.text_length = (uint8_t)page->text.len;
-    if (page->text.len)
-        memcpy(last.text, page->text.ptr, page->text.len);
-    last.sum = sum_of(&last);
+    size_t text_length = page->text.len < SORT_NAME_BYTES_MAX ? page->text.len : SORT_NAME_BYTES_MAX;
+    if (text_length)
+        memcpy(last.text, page->text.ptr, text_length);
+    size_t bytes = POSITION_FIXED_BYTES + text_length;
     request_cache_tag(req, STR("product"), (struct uuid){{0}});
     if (!facets.ptr)
-        return catalog_respond_page(req, page->items, page->more, &last, sizeof last);
+        return catalog_respond_page(req, page->items, page->more, &last, bytes);
     struct buf body = buf_new(BUF_DEFAULT_MAX);
     BUF_LITERAL(&body, "{\"items\":");
     buf_append(&body, page->items);
     BUF_LITERAL(&body, ",\"next_cursor\":");
-    buf_json_str(&body, page->more ? cursor_encode(req->arena, &last, sizeof last) : STR_NONE);
+    buf_json_str(&body, page->more ? cursor_encode(req, &last, bytes) : STR_NONE);
     BUF_LITERAL(&body, ",\"facets\":");
     buf_append(&body, facets);
     buf_char(&body, '}');
@@ -82,7 +98,7 @@ static bool is_by_keys(const struct api_product_list *in)
                                 .price_most = {in->has_price_max, in->price_max},                            \
                                 .in_stock_only = in->in_stock,                                               \
                                 .typed = in->has_q ? in->q : STR_NONE,                                       \
-                                .after_id = {from != NULL, from ? from->id : (struct product_id){{{0}}}},    \
+                                .after_id = {from != NULL, from ? from->at.id : (struct product_id){{{0}}}}, \
                                 .page_size = (int32_t)in->limit}
 #define LISTING_RUN(query)                                                                                   \
     struct query##_row row;                                                                                  \
@@ -91,13 +107,13 @@ static bool is_by_keys(const struct api_product_list *in)
 
 #define NUMBER_QUERY(query)                                                                                  \
     static enum error_code run_##query(struct request *req, const struct api_product_list *in,               \
-                                       const struct listing_plan_row *plan,                                  \
-                                       const struct listing_position *from, struct page *page)               \
+                                       const struct listing_plan_row *plan, const struct listing_from *from, \
+                                       struct page *page)                                                    \
     {                                                                                                        \
         LISTING_ARGS(query);                                                                                 \
         args.keys = plan->keys;                                                                              \
         args.value_list = plan->value_list;                                                                  \
-        args.after_key = (struct opt_int64){from != NULL, from ? from->number : 0};                          \
+        args.after_key = (struct opt_int64){from != NULL, from ? from->at.number : 0};                       \
         LISTING_RUN(query);                                                                                  \
         if (!code)                                                                                           \
             *page = (struct page){row.items, row.more, row.last_number, STR_NONE, row.last_id};              \
@@ -108,12 +124,11 @@ NUMBER_QUERY(listing_price_up)
 NUMBER_QUERY(listing_price_down)
 
 static enum error_code run_search(bool corrected, struct request *req, const struct api_product_list *in,
-                                  struct str_array facets, const struct listing_position *from,
-                                  struct page *page)
+                                  struct str_array facets, const struct listing_from *from, struct page *page)
 {
     LISTING_ARGS(listing_relevant);
     args.facets = facets;
-    args.after_key = (struct opt_int64){from != NULL, from ? from->number : 0};
+    args.after_key = (struct opt_int64){from != NULL, from ? from->at.number : 0};
     args.corrected = corrected;
     LISTING_RUN(listing_relevant);
     if (!code)
@@ -122,13 +137,13 @@ static enum error_code run_search(bool corrected, struct request *req, const str
 }
 
 static enum error_code run_listing_name(struct request *req, const struct api_product_list *in,
-                                        const struct listing_plan_row *plan,
-                                        const struct listing_position *from, struct page *page)
+                                        const struct listing_plan_row *plan, const struct listing_from *from,
+                                        struct page *page)
 {
     LISTING_ARGS(listing_name);
     args.keys = plan->keys;
     args.value_list = plan->value_list;
-    args.after_key = from ? (struct str){from->text, from->text_length} : STR_NONE;
+    args.after_key = from ? (struct str){from->at.text, from->text_length} : STR_NONE;
     LISTING_RUN(listing_name);
     if (!code)
         *page = (struct page){row.items, row.more, {false, 0}, row.last_text, row.last_id};
@@ -137,7 +152,7 @@ static enum error_code run_listing_name(struct request *req, const struct api_pr
 
 /* Where filters leave little: all that they leave, sorted. */
 static enum error_code run_narrow(enum order order, struct request *req, const struct api_product_list *in,
-                                  const struct listing_plan_row *plan, const struct listing_position *from,
+                                  const struct listing_plan_row *plan, const struct listing_from *from,
                                   struct page *page)
 {
     char sort = (char)order;
@@ -148,9 +163,9 @@ static enum error_code run_narrow(enum order order, struct request *req, const s
         .price_least = {in->has_price_min, in->price_min},
         .price_most = {in->has_price_max, in->price_max},
         .in_stock_only = in->in_stock,
-        .after_number = {from != NULL, from ? from->number : 0},
-        .after_text = from ? (struct str){from->text, from->text_length} : STR_NONE,
-        .after_id = {from != NULL, from ? from->id : (struct product_id){{{0}}}},
+        .after_number = {from != NULL, from ? from->at.number : 0},
+        .after_text = from ? (struct str){from->at.text, from->text_length} : STR_NONE,
+        .after_id = {from != NULL, from ? from->at.id : (struct product_id){{{0}}}},
         .page_size = (int32_t)in->limit,
     };
     struct listing_narrow_row row;
@@ -162,7 +177,7 @@ static enum error_code run_narrow(enum order order, struct request *req, const s
 }
 
 static enum error_code run(enum order order, struct request *req, const struct api_product_list *in,
-                           struct str_array facets, const struct listing_position *from, struct page *page)
+                           struct str_array facets, const struct listing_from *from, struct page *page)
 {
     if (order == RELEVANT || order == SIMILAR)
         return run_search(order == SIMILAR, req, in, facets, from, page);
@@ -211,18 +226,14 @@ static enum order order_of(const struct api_product_list *in)
 enum error_code product_list_handle(struct request *req, const struct api_product_list *in)
 {
     enum order order = order_of(in);
-    struct listing_position position;
-    const struct listing_position *from = NULL;
+    struct listing_from position;
+    const struct listing_from *from = NULL;
     if (in->has_cursor) {
-        enum error_code code = cursor_decode(in->cursor, &position, sizeof position, &req->error);
+        enum error_code code = position_read(req, in->cursor, order, &position);
         if (code)
             return code;
-        if (!position_fits(&position, order)) {
-            error_field_add(&req->error, "cursor", "is not a cursor of this list");
-            return error_set(&req->error, ERR_VALIDATION, "The cursor does not belong to this list");
-        }
         from = &position;
-        order = (enum order)position.order;
+        order = (enum order)position.at.order;
     }
     struct str_array facets = {NULL, 0};
     if (in->has_attribute && in->attribute.count) {

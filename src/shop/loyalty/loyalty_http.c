@@ -27,7 +27,7 @@ static enum error_code respond_statement(struct request *req, struct user_id use
 {
     struct statement_position from = {0};
     if (has_cursor) {
-        enum error_code code = cursor_decode(cursor, &from, sizeof from, &req->error);
+        enum error_code code = cursor_decode(req, cursor, &from, sizeof from);
         if (code)
             return code;
     }
@@ -49,7 +49,7 @@ static enum error_code respond_statement(struct request *req, struct user_id use
     struct str next = STR_NONE;
     if (row.count == limit) {
         struct statement_position last = {row.last_root.value, row.last_step.value};
-        next = cursor_encode(req->arena, &last, sizeof last);
+        next = cursor_encode(req, &last, sizeof last);
     }
     buf_json_str(&body, next);
     buf_char(&body, '}');
