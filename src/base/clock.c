@@ -23,7 +23,7 @@ int64_t clock_monotonic_us(void)
 static struct tm calendar(int64_t time_us, int64_t *fraction_us)
 {
     *fraction_us = ((time_us % 1000000) + 1000000) % 1000000;
-    time_t seconds = (time_t)((time_us - *fraction_us) / 1000000);
+    time_t seconds = (time_t)(time_us / 1000000 - (time_us % 1000000 < 0));
     struct tm tm;
     gmtime_r(&seconds, &tm);
     return tm;

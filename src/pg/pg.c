@@ -154,6 +154,18 @@ enum error_code pg_connect(struct pg *db)
     return ERR_OK;
 }
 
+/* A value, and no statement, was wrong: too long, out of range, no text, no JSON (class 22, and of it only
+ * what a parameter can cause). */
+static bool is_of_value(const char *sqlstate)
+{
+    static const char *const states[] = {"22001", "22003", "22007", "22008", "22021",
+                                         "22P02", "22P03", "22P05", "22032"};
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+        if (strcmp(states[i], sqlstate) == 0)
+            return true;
+    return false;
+}
+
 static enum error_code classify(const char *sqlstate)
 {
     if (strncmp(sqlstate, "40", 2) == 0 || strcmp(sqlstate, "55P03") == 0)
@@ -163,7 +175,7 @@ static enum error_code classify(const char *sqlstate)
     if (strncmp(sqlstate, "57P", 3) == 0 || strncmp(sqlstate, "08", 2) == 0 ||
         strncmp(sqlstate, "53", 2) == 0)
         return ERR_DATABASE;
-    return ERR_INTERNAL;
+    return is_of_value(sqlstate) ? ERR_VALIDATION : ERR_INTERNAL;
 }
 
 /* Takes the result's error into db->error. The result is cleared. */
@@ -181,7 +193,7 @@ static enum error_code statement_failed(struct pg *db, PGresult *result, const s
     error_set(&db->error, code, "%s: %s", statement ? statement->name : "statement", message ? message : "");
     snprintf(db->error.sqlstate, sizeof db->error.sqlstate, "%s", sqlstate);
     snprintf(db->error.constraint, sizeof db->error.constraint, "%s", constraint ? constraint : "");
-    if (code == ERR_INTERNAL)
+    if (code == ERR_INTERNAL || code == ERR_VALIDATION)
         log_write(LOG_ERROR, "statement failed", LOG_TEXT("statement", statement ? statement->name : ""),
                   LOG_TEXT("file", statement ? statement->file : ""),
                   LOG_INT("line", statement ? statement->line : 0), LOG_TEXT("sqlstate", sqlstate));
@@ -273,6 +285,16 @@ enum error_code pg_query_send(struct pg *db, const struct pg_statement *statemen
     pending_push(db, statement, prepare_first);
     db->statements++;
     return ERR_OK;
+}
+
+enum error_code pg_query_refuse(struct pg *db, const struct pg_statement *statement)
+{
+    log_write(LOG_ERROR, "a value is too large to be sent", LOG_TEXT("statement", statement->name),
+              LOG_TEXT("file", statement->file), LOG_INT("line", statement->line));
+    if (db->transaction || db->pipeline)
+        pg_disconnect(db);
+    error_clear(&db->error);
+    return error_set(&db->error, ERR_VALIDATION, "%s: a value is too large", statement->name);
 }
 
 /* One statement's result within a pipeline; after a failure the rest of the pipeline is aborted by the

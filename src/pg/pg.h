@@ -3,8 +3,10 @@
  *
  * Errors: ERR_DATABASE (connection lost or refused; the outcome of a COMMIT in flight is unknown),
  * ERR_DATABASE_RETRY (serialization failure or deadlock), ERR_DATABASE_CONSTRAINT (unique, check or foreign
- * key; pg_error() names it), ERR_INTERNAL (everything else: our bug; logged with the statement's name and
- * place). */
+ * key; pg_error() names it), ERR_VALIDATION (a value that PostgreSQL cannot take, which somebody should have
+ * refused before: logged), ERR_INTERNAL (everything else: our bug; logged with the statement's name and
+ * place).
+ */
 #ifndef CATHAY_PG_PG_H
 #define CATHAY_PG_PG_H
 
@@ -56,6 +58,9 @@ PGconn *pg_raw(struct pg *db);
 /* For generated code. */
 enum error_code pg_query_send(struct pg *db, const struct pg_statement *statement,
                               const struct pg_params *params);
+/* Instead of sending, for a parameter that cannot be sent: ERR_VALIDATION. What was begun on the connection
+ * is broken off, so that nothing is committed without this statement. */
+enum error_code pg_query_refuse(struct pg *db, const struct pg_statement *statement);
 /* The result belongs to the caller (PQclear), NULL on error. */
 enum error_code pg_query_result(struct pg *db, PGresult **result);
 

@@ -1,6 +1,7 @@
 #include "pg/pg_codec.h"
 
 #include "base/check.h"
+#include "base/log.h"
 
 #include <endian.h>
 #include <stdio.h>
@@ -93,20 +94,20 @@ static void put64(unsigned char *out, uint64_t value)
     memcpy(out, &value, sizeof value);
 }
 
+/* What is before the first time that there is stays so: PostgreSQL refuses it (22008). */
 static int64_t timestamp_to_pg(int64_t us)
 {
     if (us == INT64_MAX || us == INT64_MIN)
         return us;
-    CHECK(us >= INT64_MIN + EPOCH_2000_US);
-    return us - EPOCH_2000_US;
+    return us < INT64_MIN + 1 + EPOCH_2000_US ? INT64_MIN + 1 : us - EPOCH_2000_US;
 }
 
+/* The last thirty years that PostgreSQL can say, before the year 294276, are one moment here. */
 static int64_t timestamp_from_pg(int64_t us)
 {
     if (us == INT64_MAX || us == INT64_MIN)
         return us;
-    CHECK(us <= INT64_MAX - EPOCH_2000_US);
-    return us + EPOCH_2000_US;
+    return us > INT64_MAX - 1 - EPOCH_2000_US ? INT64_MAX - 1 : us + EPOCH_2000_US;
 }
 
 /* Writes a number, flag or uuid; returns its length on the wire. */
@@ -172,18 +173,21 @@ static const void *item_value(const struct pg_field *field, const void *items, s
 }
 
 /* array_recv(): dimensions, has nulls, OID of the items, then length and lower bound of each dimension, then
- * the items with their lengths; -1 is a null. An empty array has no dimensions. */
+ * the items with their lengths; -1 is a null. An empty array has no dimensions. NULL: it is too large. */
 static char *encode_array(const struct pg_field *field, const struct any_array *array, int *length)
 {
-    CHECK(array->count <= PG_ARRAY_ITEMS_MAX);
+    if (array->count > PG_ARRAY_ITEMS_MAX)
+        return NULL;
     size_t size = array->count ? 20 : 12;
     bool has_null = false;
     for (size_t i = 0; i < array->count; i++) {
         const void *value = item_value(field, array->items, i);
         has_null |= !value;
-        size += 4 + (value ? wire_size(field->type, value) : 0);
+        size_t bytes = value ? wire_size(field->type, value) : 0;
+        if (bytes > PG_VALUE_BYTES_MAX || size + bytes + 4 > PG_VALUE_BYTES_MAX)
+            return NULL;
+        size += 4 + bytes;
     }
-    CHECK(size <= INT32_MAX);
     unsigned char *out = malloc(size);
     CHECK(out);
     put32(out, array->count ? 1 : 0);
@@ -206,9 +210,10 @@ static char *encode_array(const struct pg_field *field, const struct any_array *
     return (char *)out;
 }
 
-static void encode_str(struct pg_encoded *out, int index, enum pg_type type, const struct str *text)
+static bool encode_str(struct pg_encoded *out, int index, enum pg_type type, const struct str *text)
 {
-    CHECK(text->len < INT32_MAX);
+    if (text->len >= PG_VALUE_BYTES_MAX)
+        return false;
     if (type == PG_TYPE_JSONB) {
         out->owned[index] = malloc(text->len + 1);
         CHECK(out->owned[index]);
@@ -219,25 +224,27 @@ static void encode_str(struct pg_encoded *out, int index, enum pg_type type, con
         out->values[index] = text->ptr ? text->ptr : "";
         out->lengths[index] = (int)text->len;
     }
+    return true;
 }
 
-static void encode_field(struct pg_encoded *out, int index, const struct pg_field *field, const void *value)
+static bool encode_field(struct pg_encoded *out, int index, const struct pg_field *field, const void *value)
 {
     bool nullable = field->flags & PG_FIELD_NULLABLE;
     if (field->flags & PG_FIELD_ARRAY) {
         struct any_array array;
         memcpy(&array, value, sizeof array);
         if (nullable && !array.items)
-            return;
+            return true;
         out->values[index] = out->owned[index] = encode_array(field, &array, &out->lengths[index]);
+        return out->owned[index] != NULL;
     } else if (holds_str(field->type)) {
         const struct str *text = value;
         if (!nullable || text->ptr)
-            encode_str(out, index, field->type, text);
+            return encode_str(out, index, field->type, text);
     } else {
         if (nullable) {
             if (!*(const bool *)value)
-                return;
+                return true;
             value = (const char *)value + types[field->type].optional_offset;
         }
         if (field->type == PG_TYPE_UUID) {
@@ -248,20 +255,23 @@ static void encode_field(struct pg_encoded *out, int index, const struct pg_fiel
             out->lengths[index] = (int)put_fixed(out->scratch[index], field->type, value);
         }
     }
+    return true;
 }
 
-void pg_encode(struct pg_encoded *out, const struct pg_field *fields, int count, const void *args)
+bool pg_encode(struct pg_encoded *out, const struct pg_field *fields, int count, const void *args)
 {
     CHECK(count >= 0 && count <= PG_PARAMS_MAX);
+    bool fits = true;
     for (int i = 0; i < count; i++) {
         out->values[i] = NULL;
         out->owned[i] = NULL;
         out->lengths[i] = 0;
         out->formats[i] = 1;
-        encode_field(out, i, &fields[i], (const char *)args + fields[i].offset);
+        fits &= encode_field(out, i, &fields[i], (const char *)args + fields[i].offset);
     }
     out->params = (struct pg_params){
         .count = count, .values = out->values, .lengths = out->lengths, .formats = out->formats};
+    return fits;
 }
 
 void pg_encoded_free(struct pg_encoded *encoded)
@@ -279,14 +289,16 @@ static uint32_t get32(const unsigned char *in)
     return be32toh(value);
 }
 
-static void decode_value(enum pg_type type, const unsigned char *in, size_t len, struct arena *arena,
+/* These return false for what is not of the declared type. */
+static bool decode_value(enum pg_type type, const unsigned char *in, size_t len, struct arena *arena,
                          void *out)
 {
     uint16_t two;
     uint32_t four;
     uint64_t eight;
     if (type == PG_TYPE_JSONB) {
-        CHECK(len >= 1 && in[0] == 1);
+        if (len < 1 || in[0] != 1)
+            return false;
         in++;
         len--;
     }
@@ -296,9 +308,10 @@ static void decode_value(enum pg_type type, const unsigned char *in, size_t len,
         memcpy(copy, in, len);
         copy[len] = '\0';
         *(struct str *)out = (struct str){copy, len};
-        return;
+        return true;
     }
-    CHECK(len == types[type].size);
+    if (len != types[type].size)
+        return false;
     switch (len) {
     case 1:
         *(bool *)out = in[0] != 0;
@@ -319,77 +332,86 @@ static void decode_value(enum pg_type type, const unsigned char *in, size_t len,
     default:
         memcpy(out, in, 16);
     }
+    return true;
 }
 
-static void decode_optional(enum pg_type type, const unsigned char *in, size_t len, struct arena *arena,
+static bool decode_optional(enum pg_type type, const unsigned char *in, size_t len, struct arena *arena,
                             void *out)
 {
-    if (holds_str(type)) {
-        decode_value(type, in, len, arena, out);
-        return;
-    }
+    if (holds_str(type))
+        return decode_value(type, in, len, arena, out);
     *(bool *)out = true;
-    decode_value(type, in, len, arena, (char *)out + types[type].optional_offset);
+    return decode_value(type, in, len, arena, (char *)out + types[type].optional_offset);
 }
 
-static void decode_array(const struct pg_field *field, const unsigned char *in, size_t len,
+static bool decode_array(const struct pg_field *field, const unsigned char *in, size_t len,
                          struct arena *arena, void *out)
 {
     bool item_nullable = field->flags & PG_FIELD_ITEM_NULLABLE;
     size_t item_size = item_nullable ? types[field->type].optional_size : types[field->type].size;
-    CHECK(len >= 12);
+    if (len < 12)
+        return false;
     uint32_t dimensions = get32(in);
     if (dimensions == 0) {
         struct any_array empty = {arena_alloc(arena, 1), 0};
         memcpy(out, &empty, sizeof empty);
-        return;
+        return true;
     }
-    CHECK(dimensions == 1 && len >= 20);
+    if (dimensions != 1 || len < 20)
+        return false;
     size_t count = get32(in + 12);
-    CHECK(count <= PG_ARRAY_ITEMS_MAX);
+    if (count > PG_ARRAY_ITEMS_MAX || count > (len - 20) / 4)
+        return false;
     char *items = arena_alloc(arena, item_size * count + 1);
     size_t at = 20;
     for (size_t i = 0; i < count; i++) {
-        CHECK(len - at >= 4);
+        if (len - at < 4)
+            return false;
         uint32_t bytes = get32(in + at);
         at += 4;
-        if (bytes == UINT32_MAX) {
-            CHECK(item_nullable);
+        if (bytes == UINT32_MAX && item_nullable)
             continue; /* the arena's zeroes are an absent value */
-        }
-        CHECK(bytes <= len - at);
+        if (bytes > len - at)
+            return false;
         char *item = items + i * item_size;
-        if (item_nullable)
-            decode_optional(field->type, in + at, bytes, arena, item);
-        else
-            decode_value(field->type, in + at, bytes, arena, item);
+        if (!(item_nullable ? decode_optional(field->type, in + at, bytes, arena, item)
+                            : decode_value(field->type, in + at, bytes, arena, item)))
+            return false;
         at += bytes;
     }
-    CHECK(at == len);
     struct any_array array = {items, count};
     memcpy(out, &array, sizeof array);
+    return at == len;
 }
 
-void pg_decode_row(const struct pg_field *columns, int column_count, const PGresult *result, int row_index,
+static bool decode_column(const struct pg_field *field, const unsigned char *in, size_t len,
+                          struct arena *arena, void *out)
+{
+    if (field->flags & PG_FIELD_ARRAY)
+        return decode_array(field, in, len, arena, out);
+    if (field->flags & PG_FIELD_NULLABLE)
+        return decode_optional(field->type, in, len, arena, out);
+    return decode_value(field->type, in, len, arena, out);
+}
+
+bool pg_decode_row(const struct pg_field *columns, int column_count, const PGresult *result, int row_index,
                    struct arena *arena, void *row)
 {
     for (int i = 0; i < column_count; i++) {
         const struct pg_field *field = &columns[i];
         void *out = (char *)row + field->offset;
-        bool nullable = field->flags & PG_FIELD_NULLABLE;
-        if (PQgetisnull(result, row_index, i)) {
-            CHECK(nullable); /* the column has to be declared with a '?' */
-            continue;        /* rows are zeroed, and zeroes are an absent value */
-        }
+        bool is_null = PQgetisnull(result, row_index, i);
+        if (is_null && field->flags & PG_FIELD_NULLABLE)
+            continue; /* rows are zeroed, and zeroes are an absent value */
         const unsigned char *in = (const unsigned char *)PQgetvalue(result, row_index, i);
         size_t len = (size_t)PQgetlength(result, row_index, i);
-        if (field->flags & PG_FIELD_ARRAY)
-            decode_array(field, in, len, arena, out);
-        else if (nullable)
-            decode_optional(field->type, in, len, arena, out);
-        else
-            decode_value(field->type, in, len, arena, out);
+        if (!is_null && decode_column(field, in, len, arena, out))
+            continue;
+        log_write(LOG_ERROR, "a value is not what its query declares", LOG_TEXT("column", field->name),
+                  LOG_BOOL("null", is_null));
+        return false;
     }
+    return true;
 }
 
 /* ---- whole queries ---- */
@@ -397,20 +419,27 @@ void pg_decode_row(const struct pg_field *columns, int column_count, const PGres
 enum error_code pg_queue(struct pg *db, const struct pg_query *query, const void *args)
 {
     struct pg_encoded encoded;
-    pg_encode(&encoded, query->params, query->statement.param_count, args);
-    enum error_code code = pg_query_send(db, &query->statement, &encoded.params);
+    enum error_code code = pg_encode(&encoded, query->params, query->statement.param_count, args)
+                               ? pg_query_send(db, &query->statement, &encoded.params)
+                               : pg_query_refuse(db, &query->statement);
     pg_encoded_free(&encoded);
     return code;
 }
 
-static void check_columns(const struct pg_query *query, const PGresult *result)
+/* ERR_INTERNAL where the result is not of the declared shape. */
+static enum error_code misfit(const struct pg_query *query, const char *what)
 {
-    check_context_set(query->statement.name);
-    CHECK(PQnfields(result) == query->column_count);
-    for (int i = 0; i < query->column_count; i++) {
-        CHECK(PQfformat(result, i) == 1);
-        CHECK(pg_field_reads(&query->columns[i], PQftype(result, i)));
-    }
+    log_write(LOG_ERROR, what, LOG_TEXT("statement", query->statement.name),
+              LOG_TEXT("file", query->statement.file), LOG_INT("line", query->statement.line));
+    return ERR_INTERNAL;
+}
+
+static enum error_code check_columns(const struct pg_query *query, const PGresult *result)
+{
+    bool fits = PQnfields(result) == query->column_count;
+    for (int i = 0; fits && i < query->column_count; i++)
+        fits = PQfformat(result, i) == 1 && pg_field_reads(&query->columns[i], PQftype(result, i));
+    return fits ? ERR_OK : misfit(query, "columns are not what their query declares");
 }
 
 enum error_code pg_fetch_one(struct pg *db, const struct pg_query *query, struct arena *arena, void *row,
@@ -420,16 +449,17 @@ enum error_code pg_fetch_one(struct pg *db, const struct pg_query *query, struct
     *found = false;
     memset(row, 0, query->row_size);
     enum error_code code = pg_query_result(db, &result);
-    if (code == ERR_OK) {
-        check_columns(query, result);
-        int rows = PQntuples(result);
-        CHECK(rows <= 1); /* a query of kind :one that finds two rows is wrong */
-        if (rows == 1) {
-            pg_decode_row(query->columns, query->column_count, result, 0, arena, row);
-            *found = true;
-        }
-        check_context_set(NULL);
-    }
+    if (!code)
+        code = check_columns(query, result);
+    int rows = code ? 0 : PQntuples(result);
+    if (rows > 1)
+        code = misfit(query, "a query that finds one row found more");
+    else if (rows == 1 && pg_decode_row(query->columns, query->column_count, result, 0, arena, row))
+        *found = true;
+    else if (rows == 1)
+        code = misfit(query, "a row does not fit its query");
+    if (code)
+        memset(row, 0, query->row_size);
     PQclear(result);
     return code;
 }
@@ -441,16 +471,19 @@ enum error_code pg_fetch_many(struct pg *db, const struct pg_query *query, struc
     *items = NULL;
     *count = 0;
     enum error_code code = pg_query_result(db, &result);
-    if (code == ERR_OK) {
-        check_columns(query, result);
+    if (!code)
+        code = check_columns(query, result);
+    if (!code) {
         int rows = PQntuples(result);
         char *out = arena_alloc(arena, query->row_size * (size_t)rows + 1);
-        for (int i = 0; i < rows; i++)
-            pg_decode_row(query->columns, query->column_count, result, i, arena,
-                          out + (size_t)i * query->row_size);
-        *items = out;
-        *count = (size_t)rows;
-        check_context_set(NULL);
+        for (int i = 0; !code && i < rows; i++)
+            if (!pg_decode_row(query->columns, query->column_count, result, i, arena,
+                               out + (size_t)i * query->row_size))
+                code = misfit(query, "a row does not fit its query");
+        if (!code) {
+            *items = out;
+            *count = (size_t)rows;
+        }
     }
     PQclear(result);
     return code;

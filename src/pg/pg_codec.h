@@ -2,9 +2,12 @@
  * on. A query is described by tables of fields (type, flags, place in the C struct); parameters are encoded
  * from a struct of arguments, rows are decoded into an array of row structs.
  *
- * What the server sends is compared with the declared types: another OID, a wrong length or a NULL where none
- * was declared is a bug in a query, and stops the process with the query's name. `cathay sql-check` finds
- * these beforehand.
+ * Nothing here stops the process, since values come from requests, partners and rows that people wrote. A
+ * parameter that is too large is ERR_VALIDATION before it is sent; one that PostgreSQL cannot take (a time
+ * out of its range, text with NUL or not UTF-8) is refused there, which keeps pipelines in order, and is
+ * ERR_VALIDATION too (pg.h). What the server sends is compared with the declared types: another OID, a wrong
+ * length, a NULL where none was declared, a second row of a query for one is a bug in a query, logged with
+ * its name, and ERR_INTERNAL. `cathay sql-check` finds wrong types beforehand.
  *
  * Wire formats: PostgreSQL 15, src/backend/utils/adt, the *_send and *_recv functions. */
 #ifndef CATHAY_PG_PG_CODEC_H
@@ -21,6 +24,7 @@
 #define PG_PARAMS_MAX 64
 /* Items of one array; a bound against runaway inputs, far above any batch. */
 #define PG_ARRAY_ITEMS_MAX 1000000
+#define PG_VALUE_BYTES_MAX ((size_t)256 * 1024 * 1024)
 
 enum pg_type {
     PG_TYPE_BOOL,        /* bool */
@@ -77,8 +81,8 @@ enum error_code pg_fetch_many(struct pg *db, const struct pg_query *query, struc
 /* `affected`: rows inserted, updated, deleted or selected; may be NULL. */
 enum error_code pg_fetch_affected(struct pg *db, const struct pg_query *query, int64_t *affected);
 
-/* For tests: encodes arguments into params that are valid until pg_encoded_free(); decodes
- * one row. */
+/* For tests: encodes arguments into params that are valid until pg_encoded_free(), false when one is too
+ * large; decodes one row, false when it is not as declared. */
 struct pg_encoded {
     struct pg_params params;
     const char *values[PG_PARAMS_MAX];
@@ -88,9 +92,9 @@ struct pg_encoded {
     char *
         owned[PG_PARAMS_MAX]; /* arrays and jsonb, malloc'ed; the rest points into the arguments or scratch */
 };
-void pg_encode(struct pg_encoded *out, const struct pg_field *fields, int count, const void *args);
+bool pg_encode(struct pg_encoded *out, const struct pg_field *fields, int count, const void *args);
 void pg_encoded_free(struct pg_encoded *encoded);
-void pg_decode_row(const struct pg_field *columns, int column_count, const PGresult *result, int row_index,
+bool pg_decode_row(const struct pg_field *columns, int column_count, const PGresult *result, int row_index,
                    struct arena *arena, void *row);
 
 #endif

@@ -53,3 +53,8 @@ SELECT count(*) AS rows, count(note) AS notes FROM fixture;
 -- name: fixture_fail(divisor int4) :one
 -- returns: quotient int4
 SELECT 1 / :divisor AS quotient;
+
+-- A row that is not as declared, as data may have it where nobody thought of it: NULL, and a second row.
+-- name: fixture_unlike(null_from int4, rows int4) :one
+-- returns: n int4, list int4[]
+SELECT CASE WHEN n < :null_from THEN n END AS n, ARRAY[n, CASE WHEN n < :null_from THEN n END] AS list FROM generate_series(1, :rows) AS n;

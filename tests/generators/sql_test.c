@@ -308,7 +308,7 @@ static void sql_check_finds_what_is_wrong(void **state)
               "tests/generators/wrong.sql:21: wrong_null: note: column rolvaliduntil of pg_authid may be "
               "NULL, but is "
               "declared without '?'\n"
-              "sql-check: 18 queries, 5 faults, 1 notes\n");
+              "sql-check: 19 queries, 5 faults, 1 notes\n");
     free(text);
 }
 
@@ -334,7 +334,7 @@ static void wire_format(void **state)
         {"none", PG_TYPE_INT8, PG_FIELD_NULLABLE, (size_t)((char *)&args.none - (char *)&args), 20},
     };
     struct pg_encoded encoded;
-    pg_encode(&encoded, fields, 4, &args);
+    assert_true(pg_encode(&encoded, fields, 4, &args));
     assert_int_equal(encoded.params.count, 4);
     assert_int_equal(encoded.lengths[0], 8);
     assert_memory_equal(encoded.values[0], "\0\0\0\0\0\0\0\1", 8);
@@ -347,6 +347,74 @@ static void wire_format(void **state)
     assert_null(encoded.values[3]);
     assert_int_equal(encoded.formats[3], 1);
     pg_encoded_free(&encoded);
+}
+
+static enum error_code echo_with(struct fixture_echo_args args)
+{
+    struct fixture_echo_row row;
+    bool found;
+    args.j = args.j.ptr ? args.j : STR("1");
+    args.jb = args.jb.ptr ? args.jb : STR("1");
+    return fixture_echo(db, arena, args, &row, &found);
+}
+
+/* What a request, a partner or a row may bring reaches no abort(), and the connection is as good as before.
+ */
+static void values_that_the_database_cannot_take(void **state)
+{
+    (void)state;
+    need_database();
+    const int64_t times[] = {INT64_MIN + 1, INT64_MIN + AT_US / 4, INT64_MIN + AT_US,
+                             -INT64_C(300000000000000000)};
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++)
+        assert_int_equal(echo_with((struct fixture_echo_args){.at = times[i]}), ERR_VALIDATION);
+    assert_int_equal(echo_with((struct fixture_echo_args){.at = INT64_MIN}), ERR_OK);
+    assert_int_equal(echo_with((struct fixture_echo_args){.at = INT64_MAX - 1}), ERR_OK);
+    assert_int_equal(echo_with((struct fixture_echo_args){.t = {"a\0b", 3}}), ERR_VALIDATION);
+    assert_int_equal(echo_with((struct fixture_echo_args){.t = STR("\xff\xfe")}), ERR_VALIDATION);
+    assert_int_equal(echo_with((struct fixture_echo_args){.t = STR("\xed\xa0\x80")}), ERR_VALIDATION);
+    assert_int_equal(echo_with((struct fixture_echo_args){.j = STR("{")}), ERR_VALIDATION);
+    assert_int_equal(echo_with((struct fixture_echo_args){.jb = STR("\"\\u0000\"")}), ERR_VALIDATION);
+    assert_int_equal(echo_with((struct fixture_echo_args){.jb = STR("")}), ERR_VALIDATION);
+    assert_int_equal(echo_with((struct fixture_echo_args){.t = STR("well")}), ERR_OK);
+}
+
+static enum error_code refuse_within(struct pg *with, void *context)
+{
+    int32_t *calls = context;
+    ++*calls;
+    static const int32_t items[1];
+    struct fixture_as_text_args args = {.jb = STR("1"), .numbers = {items, PG_ARRAY_ITEMS_MAX + 1}};
+    assert_int_equal(fixture_as_text_queue(with, args), ERR_VALIDATION);
+    return ERR_VALIDATION;
+}
+
+static void values_that_are_too_large_are_not_sent(void **state)
+{
+    (void)state;
+    need_database();
+    int32_t calls = 0;
+    assert_int_equal(refuse_within(db, &calls), ERR_VALIDATION);
+    assert_int_equal(pg_transaction(db, refuse_within, &calls), ERR_VALIDATION);
+    assert_int_equal(calls, 2);
+    assert_int_equal(echo_with((struct fixture_echo_args){.t = STR("well")}), ERR_OK);
+}
+
+static void rows_that_are_not_as_declared(void **state)
+{
+    (void)state;
+    need_database();
+    struct fixture_unlike_row row;
+    bool found;
+    assert_int_equal(fixture_unlike(db, arena, (struct fixture_unlike_args){2, 1}, &row, &found), ERR_OK);
+    assert_true(found && row.n == 1 && row.list.count == 2);
+    assert_int_equal(fixture_unlike(db, arena, (struct fixture_unlike_args){1, 1}, &row, &found),
+                     ERR_INTERNAL);
+    assert_true(!found && row.n == 0 && !row.list.items);
+    assert_int_equal(fixture_unlike(db, arena, (struct fixture_unlike_args){9, 2}, &row, &found),
+                     ERR_INTERNAL);
+    assert_false(found);
+    assert_int_equal(fixture_unlike(db, arena, (struct fixture_unlike_args){2, 1}, &row, &found), ERR_OK);
 }
 
 static void catalogue(void **state)
@@ -383,6 +451,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wire_format),
+        cmocka_unit_test(values_that_the_database_cannot_take),
+        cmocka_unit_test(values_that_are_too_large_are_not_sent),
+        cmocka_unit_test(rows_that_are_not_as_declared),
         cmocka_unit_test(catalogue),
         cmocka_unit_test(every_type_comes_back),
         cmocka_unit_test(nulls_and_values_that_may_be_null),

@@ -86,6 +86,8 @@ static enum error_code run_until_settled(const struct lane *lane, struct checkou
                 return code;
             usleep(pause_us);
             pause_us *= 2;
+        } else if (code == ERR_VALIDATION) {
+            return code; /* a value that the database cannot take: nor will it the next time */
         } else if (++collisions == ATTEMPTS_COLLISION) {
             return code == ERR_DATABASE_RETRY ? ERR_OVERLOADED : ERR_INTERNAL;
         } else if (count > 1 && code != ERR_DATABASE_RETRY) {
