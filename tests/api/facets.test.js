@@ -190,6 +190,33 @@ async function pagesAreRight(values) {
   }
 }
 
+test('CAT-3 facets of goods with very many and very long option values are told as far as there is room, and the rest of the answer as ever', async () => {
+  const long = (n) => `${'\u{1f375}'.repeat(196)}${n}`; // 200 characters, 800 bytes
+  const before = (await ask({})).facets;
+  await env.query(`WITH made AS (
+      SELECT -1000000 - code * 100 - value AS key, '=' || 'long_' || lpad(code::text, 3, '0') AS facet, code, value
+      FROM generate_series(1, 150) code, generate_series(1, 60) value
+    ), names AS (
+      INSERT INTO listing_key_name (key, facet, value) SELECT key, facet, $1::text || lpad(value::text, 4, '0') FROM made)
+    INSERT INTO listing_count (list_id, currency, key, facet, count)
+    SELECT '00000000-0000-0000-0000-000000000000', 'HKD', key, facet, 1 + code + value FROM made`, [long('')]);
+  const { facets, items } = await ask({});
+  assert.ok(items.length > 0);
+  const { attributes, ...rest } = facets;
+  const { attributes: few, ...others } = before;
+  assert.deepStrictEqual(rest, others, 'brands, prices, vendors and the total are as they were');
+  assert.strictEqual(attributes.length, 40);
+  const codes = Array.from({ length: 150 }, (_, i) => `long_${String(i + 1).padStart(3, '0')}`);
+  assert.deepStrictEqual(attributes.map(({ code }) => code).sort(), ['grain', ...codes.slice(-39)], 'those that most products have, a usual one among them');
+  for (const { values } of attributes.filter(({ code }) => code !== 'grain')) {
+    assert.ok(values.length >= 10 && values.length < 50, `${values.length}`);
+    assert.deepStrictEqual(values.map(({ value }) => Number(value.slice(-4))), values.map((_, i) => 60 - i), 'the most frequent ones first');
+  }
+  assert.ok(few.length >= 2 && Buffer.byteLength(JSON.stringify(facets)) < 640 * 1024);
+  await env.query("DELETE FROM listing_count WHERE facet LIKE '=long%'");
+  assert.deepStrictEqual((await ask({})).facets, before);
+});
+
 test('CAT-3 listings and kept counts that a release before this one left wrong are mended while the shop goes on', async () => {
   const broken = [
     // As servers of a release that did not know the keys wrote them, and what else can go wrong with derived tables.

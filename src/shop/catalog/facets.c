@@ -73,13 +73,16 @@ struct facet_tally facets_tally(struct arena *arena, struct str products, struct
     bool of_price = str_equal(question, STR("price")), of_stock = str_equal(question, STR("stock"));
     const char *end = products.ptr + products.len;
     for (const char *at = products.ptr; at < end;) {
-        CHECK(end - at >= ARRAY_HEAD_BYTES);
+        if (end - at < ARRAY_HEAD_BYTES)
+            break;
         uint32_t items;
         memcpy(&items, at + 12, sizeof items);
         items = be32toh(items);
         const char *item = at + ARRAY_HEAD_BYTES + 4;
+        /* An item that is NULL would be shorter: what is not as it should be is not counted. */
+        if (items == 0 || items > (size_t)(end - at - ARRAY_HEAD_BYTES) / ARRAY_ITEM_BYTES)
+            break;
         at += ARRAY_HEAD_BYTES + (size_t)items * ARRAY_ITEM_BYTES;
-        CHECK(items > 0 && at <= end);
         int64_t last = number_at(at - 8), price_minor = last >> 1;
         bool in_stock = last & 1;
         if ((!of_price && ((filter->price_least.present && price_minor < filter->price_least.value) ||

@@ -7,7 +7,10 @@
 #include "base/arena.h"
 #include "pg/pg_types.h"
 
-#define FACET_VALUES_MAX 50   /* told of a facet */
+/* What is told is bounded, so that goods with many and long values make a long list and no failing one. */
+#define FACET_VALUES_MAX 50                 /* of a facet */
+#define FACET_ATTRIBUTES_MAX 40             /* those that most products have */
+#define FACET_BYTES_MAX ((size_t)12 * 1024) /* of an attribute's values as JSON; the first is told always */
 #define FACET_NAMES_MAX 65536 /* kept by the process, some 10 MB; further ones are looked up each time */
 
 /* Keys that name no attribute, brand, vendor or category: a product itself, one that is in stock, and from 1

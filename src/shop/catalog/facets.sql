@@ -73,9 +73,19 @@ WITH RECURSIVE list AS MATERIALIZED (
     UNION ALL
     SELECT (SELECT min(c.facet) FROM listing_count c WHERE c.list_id = list.id AND c.currency = list.currency AND c.facet > k.facet)
     FROM kept_facet k, list WHERE k.facet IS NOT NULL AND :of::text IS NULL
+), told AS ( -- what every list has, and the attributes that most products have
+    SELECT o.facet FROM unnest('{brand,price,stock,total,vendor}'::text[]) o (facet) WHERE :of::text IS NULL OR o.facet = :of::text
+    UNION ALL
+    (SELECT k.facet
+     FROM (SELECT k.facet FROM kept_facet k WHERE k.facet LIKE '=%' LIMIT 400) k
+     CROSS JOIN list
+     CROSS JOIN LATERAL (SELECT c.count FROM listing_count c
+                         WHERE c.list_id = list.id AND c.currency = list.currency AND c.facet = k.facet
+                         ORDER BY c.count DESC LIMIT 1) greatest
+     ORDER BY greatest.count DESC, k.facet LIMIT 40)
 )
 SELECT f.facet, n.value, most.count, most.place
-FROM (SELECT k.facet FROM kept_facet k WHERE k.facet <> 'category' LIMIT 100) f
+FROM told f
 CROSS JOIN list
 CROSS JOIN LATERAL (
     SELECT c.key, c.count, row_number() OVER (ORDER BY c.count DESC, c.key DESC) AS place

@@ -8,6 +8,8 @@
 #include "facets_sql.h"
 #include "shop/catalog/facets.h"
 
+#include <stdlib.h>
+
 #define QUESTIONS_MAX 16 /* vendor, brand, price, stock, eight attributes, all others */
 #define BODY_MAX ((size_t)1024 * 1024)
 
@@ -229,6 +231,15 @@ static const struct group *group_of(const struct facets *facets, struct str face
     return &none;
 }
 
+/* That whose most frequent value more products have first; among equals by code, so that answers agree. */
+static int attribute_compare(const void *left, const void *right)
+{
+    const struct group *a = *(const struct group *const *)left, *b = *(const struct group *const *)right;
+    if (a->values->count != b->values->count)
+        return a->values->count > b->values->count ? -1 : 1;
+    return a < b ? -1 : a > b; /* groups are in the order of their facets */
+}
+
 static enum error_code look_up_shown(struct facets *facets)
 {
     struct arena *arena = facets->req->arena;
@@ -238,11 +249,16 @@ static enum error_code look_up_shown(struct facets *facets)
     for (; vendor_count < vendors->count && vendor_count < FACET_VALUES_MAX; vendor_count++)
         vendor_ids[vendor_count] = vendors->values[vendor_count].value;
     struct str *codes = ARENA_ARRAY(arena, struct str, facets->group_count + 1);
-    for (size_t i = 0; i < facets->group_count; i++) {
-        struct str facet = facets->groups[i].facet;
-        if (str_starts_with(facet, STR("=")))
-            codes[code_count++] = (struct str){facet.ptr + 1, facet.len - 1};
+    const struct group **attributes = ARENA_ARRAY(arena, const struct group *, facets->group_count + 1);
+    for (size_t i = 0; i < facets->group_count; i++)
+        if (str_starts_with(facets->groups[i].facet, STR("=")))
+            attributes[code_count++] = &facets->groups[i];
+    if (code_count > FACET_ATTRIBUTES_MAX) {
+        qsort(attributes, code_count, sizeof(*attributes), attribute_compare);
+        code_count = FACET_ATTRIBUTES_MAX;
     }
+    for (size_t i = 0; i < code_count; i++)
+        codes[i] = (struct str){attributes[i]->facet.ptr + 1, attributes[i]->facet.len - 1};
     struct listing_facet_names_args args = {
         .category_id = {facets->in->has_category_id, facets->in->category_id},
         .vendors = {vendor_ids, vendor_count},
@@ -273,16 +289,22 @@ static int64_t count_of(const struct facets *facets, struct str facet)
 }
 
 /* `{"count_is_minimum": …, "values": [{"name": value, "count": …} …` without what closes it, for the greatest
- * values. */
+ * values, as many as there is room for. */
 static void put_values(struct buf *body, struct facets *facets, struct str facet, const char *name)
 {
     put_minimum(body, facets, facet);
     BUF_LITERAL(body, ",\"values\":[");
     const struct group *group = group_of(facets, facet);
+    size_t begin = body->len;
     for (size_t i = 0; i < group->count && i < FACET_VALUES_MAX; i++) {
+        size_t before = body->len;
         buf_printf(body, "%s{\"%s\":", i ? "," : "", name);
         buf_json_str(body, group->values[i].value);
         put_count(body, group->values[i].count);
+        if (i && body->len - begin > FACET_BYTES_MAX) {
+            body->len = before;
+            break;
+        }
     }
     buf_char(body, ']');
 }
@@ -404,8 +426,10 @@ enum error_code catalog_facets(struct request *req, const struct api_product_lis
         return code;
     struct buf text = buf_new(BODY_MAX);
     put_all(&text, facets);
-    CHECK(!text.overflow);
-    *body = arena_copy(req->arena, buf_str(&text));
+    if (text.overflow)
+        code = error_set(&req->error, ERR_INTERNAL, "facets are larger than their buffer may be");
+    else
+        *body = arena_copy(req->arena, buf_str(&text));
     buf_free(&text);
-    return ERR_OK;
+    return code;
 }
