@@ -38,7 +38,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     setenv("CATHAY_LISTEN_SOCKET", path, 1);
     setenv("CATHAY_LISTEN_PORT", "0", 1);
     CHECK(config_load(&error) == ERR_OK);
-    log_start(LOG_INFO, "/dev/null"); /* lines are made, and thrown away */
+    log_start(LOG_INFO, "/dev/null", (struct log_bounds){0}); /* lines are made, and thrown away */
     struct http_server_options options = echo_options();
     options.host = "127.0.0.1";
     options.socket = path;
