@@ -8,11 +8,13 @@ C_KEYWORDS = set("""auto break case char const continue default do double else e
 long register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while asm
 typeof bool true false""".split())
 INT64_MIN, INT64_MAX = -(1 << 63), (1 << 63) - 1
-FORMATS = {"email": "API_FORMAT_EMAIL", "uri": "API_FORMAT_URI", "uuid": "API_FORMAT_UUID"}
+FORMATS = {"uri": "API_FORMAT_URI", "uuid": "API_FORMAT_UUID"}
+# Kinds of enum text_kind in src/base/text.h.
+TEXTS = ["token", "identifier", "name", "line", "free", "query", "email", "phone", "password"]
 ANNOTATIONS = {"description", "title", "example", "examples", "deprecated", "readOnly", "writeOnly", "default", "x-encode"}
 # Keywords that each type takes beside annotations and type itself.
 TAKES = {
-    "string": {"enum", "const", "minLength", "maxLength", "pattern", "format", "x-id"},
+    "string": {"enum", "const", "minLength", "maxLength", "pattern", "format", "x-id", "x-text"},
     "integer": {"const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "format"},
     "boolean": {"const"},
     "array": {"items", "minItems", "maxItems", "uniqueItems"},
@@ -319,6 +321,13 @@ class Emitter:
         if least > most:
             self.wrong(schema.line_of("minLength"), "minLength is above maxLength")
         text = f".kind = API_KIND_STRING, .minimum = {least}, .maximum = {c_int(most)}"
+        kind = schema.get("x-text")
+        if kind is not None and kind not in TEXTS:
+            self.wrong(schema.line_of("x-text"), f"x-text '{kind}' is not one of {', '.join(TEXTS)}")
+        elif kind is not None:
+            text += f", .text = TEXT_{kind.upper()}"
+        elif for_request and "pattern" not in schema and form not in FORMATS:
+            self.wrong(schema.line, f"a string of a request needs x-text ({', '.join(TEXTS)}), a pattern, a format or an enum")
         if form in FORMATS:
             text += f", .format = {FORMATS[form]}"
         if "pattern" in schema:

@@ -34,7 +34,7 @@ OPERATION_KEYS = {"operationId", "summary", "description", "tags", "parameters",
 OPERATION_EXTENSIONS = {"x-role", "x-limit", "x-run", "x-idempotency", "x-body-max", "x-raw-body", "x-early", "x-cache", "x-errors",
                         "x-limit-account", "x-open-query"}
 PARAMETER_KEYS = {"name", "in", "description", "required", "schema", "example", "examples", "deprecated", "style", "explode"}
-SCHEMA_EXTENSIONS = {"x-id", "x-json", "x-encode"}
+SCHEMA_EXTENSIONS = {"x-id", "x-json", "x-encode", "x-text"}
 SCHEMA_CHILDREN = ("items", "additionalProperties", "not", "contains", "propertyNames", "if", "then", "else")
 SCHEMA_LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
 SCHEMA_KEYS = set(SCHEMA_CHILDREN) | set(SCHEMA_LISTS) | SCHEMA_EXTENSIONS | set("""$ref $schema $id $defs type enum const

@@ -69,34 +69,6 @@ static bool is_one_of(char c, struct str set)
     return memchr(set.ptr, c, set.len) != NULL;
 }
 
-/* An address as shops take them: local part of printable ASCII without spaces and quotes, a domain of at
- * least two labels (RFC 5321, 4.1.2 without quoted strings and address literals). */
-static bool is_email(struct str text)
-{
-    const char *at = text.len ? memchr(text.ptr, '@', text.len) : NULL;
-    if (!at || text.len > 254)
-        return false;
-    size_t local = (size_t)(at - text.ptr);
-    if (local == 0 || local > 64 || text.ptr[0] == '.' || at[-1] == '.')
-        return false;
-    for (size_t i = 0; i < local; i++)
-        if (!(is_alnum(text.ptr[i]) || is_one_of(text.ptr[i], STR("!#$%&'*+/=?^_`{|}~-."))) ||
-            (text.ptr[i] == '.' && text.ptr[i + 1] == '.'))
-            return false;
-    struct str domain = {at + 1, text.len - local - 1};
-    int labels = 0;
-    while (domain.ptr) {
-        struct str label = str_split(&domain, '.');
-        if (label.len == 0 || label.len > 63 || label.ptr[0] == '-' || label.ptr[label.len - 1] == '-')
-            return false;
-        for (size_t i = 0; i < label.len; i++)
-            if (!is_alnum(label.ptr[i]) && label.ptr[i] != '-')
-                return false;
-        labels++;
-    }
-    return labels >= 2;
-}
-
 /* scheme ":" and printable ASCII without what RFC 3986 leaves out. */
 static bool is_uri(struct str text)
 {
@@ -115,8 +87,6 @@ static bool has_format(enum api_format format, struct str text)
 {
     struct uuid id;
     switch (format) {
-    case API_FORMAT_EMAIL:
-        return is_email(text);
     case API_FORMAT_URI:
         return is_uri(text);
     case API_FORMAT_UUID:
@@ -129,7 +99,7 @@ static bool has_format(enum api_format format, struct str text)
 
 static const char *format_name(enum api_format format)
 {
-    static const char *const names[] = {"", "an e-mail address", "a URI", "a UUID"};
+    static const char *const names[] = {"", "a URI", "a UUID"};
     return names[format];
 }
 
@@ -173,18 +143,27 @@ static void check_boolean(struct decoding *d, const struct api_schema *schema, b
 
 int api_enum_parse(const char *const *names, size_t count, struct str text)
 {
-    for (size_t i = 0; i < count; i++)
-        if (str_equal(str_from(names[i]), text))
+    for (size_t i = 0; i < count && text.len; i++)
+        if (names[i][0] == text.ptr[0] && str_equal(str_from(names[i]), text)) /* there are 249 countries */
             return (int)i + 1;
     return 0;
+}
+
+static struct str take_string(struct decoding *d, const struct api_schema *schema, struct str text)
+{
+    const char *refusal = text_prepare(d->arena, schema->text, &text);
+    if (refusal)
+        fault(d, "%s", refusal);
+    else
+        check_string(d, schema, text);
+    return text;
 }
 
 /* What text alone can say: bodies' strings, and parameters of all places. */
 static void decode_text(struct decoding *d, const struct api_schema *schema, struct str text, void *out)
 {
     if (schema->kind == API_KIND_STRING) {
-        check_string(d, schema, text);
-        *(struct str *)out = text;
+        *(struct str *)out = take_string(d, schema, text);
     } else if (schema->kind == API_KIND_ENUM) {
         int value = api_enum_parse(schema->names, schema->member_count, text);
         if (!value)

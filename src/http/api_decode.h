@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/str.h"
+#include "base/text.h"
 
 /* Values of x-limit, x-run and x-idempotency. */
 enum api_limit {
@@ -49,7 +50,7 @@ enum api_kind {
     API_KIND_OBJECT,    /* struct */
 };
 
-enum api_format { API_FORMAT_NONE, API_FORMAT_EMAIL, API_FORMAT_URI, API_FORMAT_UUID };
+enum api_format { API_FORMAT_NONE, API_FORMAT_URI, API_FORMAT_UUID };
 
 /* Types of JSON that a schema with x-json takes, as a mask; 0 takes all. */
 enum {
@@ -69,6 +70,7 @@ struct api_pattern {
 struct api_schema {
     enum api_kind kind;
     enum api_format format;
+    enum text_kind text; /* how a string is prepared; its limits are those of the prepared one */
     /* Of the integer (booleans: 0 or 1), of a string's code points, of an array's items, of the number of
      * members. */
     int64_t minimum, maximum;

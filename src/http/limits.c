@@ -102,10 +102,10 @@ struct account_hash {
     unsigned char bytes[16];
 };
 
-/* As sign-in reads it: without blanks around it, and in lower case. */
+/* The contract has brought the address into its one form (x-text: email). */
 static struct account_hash account_hash(const struct http_exchange *x, bool with_address)
 {
-    struct str name = str_trim(x->req.route->limit_account(x->input));
+    struct str name = x->req.route->limit_account(x->input);
     struct account_hash hash, key;
     const char *secret = config()->token_keys;
     crypto_generichash(key.bytes, sizeof key.bytes, (const unsigned char *)secret, strlen(secret), NULL, 0);
@@ -113,11 +113,7 @@ static struct account_hash account_hash(const struct http_exchange *x, bool with
     crypto_generichash_init(&state, key.bytes, sizeof key.bytes, sizeof hash.bytes);
     unsigned char which = with_address;
     crypto_generichash_update(&state, &which, 1);
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-        unsigned char lower = (unsigned char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
-        crypto_generichash_update(&state, &lower, 1);
-    }
+    crypto_generichash_update(&state, (const unsigned char *)name.ptr, name.len);
     if (with_address)
         crypto_generichash_update(&state, x->network.bytes, sizeof x->network.bytes);
     crypto_generichash_final(&state, hash.bytes, sizeof hash.bytes);

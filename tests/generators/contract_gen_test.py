@@ -42,7 +42,7 @@ paths:
       x-limit: write
       parameters:
         - { name: thing_id, in: path, required: true, schema: { type: string, x-id: product } }
-        - { name: q, in: query, schema: { type: string } }
+        - { name: q, in: query, schema: { type: string, x-text: query } }
       requestBody:
         required: true
         content: { application/json: { schema: { $ref: '#/components/schemas/Thing' } } }
@@ -53,7 +53,7 @@ components:
       type: object
       additionalProperties: false
       properties:
-        a: { type: string }
+        a: { type: string, x-text: line }
     Out: { type: object, properties: { a: { type: string } } }
 """
 LINES = CONTRACT.split("\n")
@@ -147,7 +147,7 @@ class Wrong(unittest.TestCase):
         (schema("{ type: strin }"), 22, "type 'strin' is not known"),
         (schema("{ type: string, x-id: thing }"), 22, "x-id 'thing' is not a kind of ids.def"),
         (schema("{ type: string, x-ids: order }"), 22,
-         "schema keyword 'x-ids' is not known; known extensions are x-encode, x-id, x-json"),
+         "schema keyword 'x-ids' is not known; known extensions are x-encode, x-id, x-json, x-text"),
         (schema("{ type: string, maxLenght: 3 }"), 22, "schema keyword 'maxLenght' is not known"),
         (schema("{ type: number }"), 22, "type 'number' cannot be turned into C: amounts are integers of minor units"),
         (schema("{ type: [string, integer] }"), 22, "a schema without one type cannot be turned into C"),
@@ -162,7 +162,11 @@ class Wrong(unittest.TestCase):
         (schema("{ type: integer, minimum: 2, maximum: 1 }"), 22, "minimum is above maximum"),
         (schema("{ type: string, pattern: '(' }"), 22,
          "pattern is not a regular expression: missing ), unterminated subpattern at position 0"),
-        (schema("{ type: string, format: ipv4 }"), 22, "format 'ipv4' is not supported: date-time, email, uri, uuid"),
+        (schema("{ type: string, format: ipv4 }"), 22, "format 'ipv4' is not supported: date-time, uri, uuid"),
+        (schema("{ type: string, maxLength: 3 }"), 22,
+         "a string of a request needs x-text (token, identifier, name, line, free, query, email, phone, password), a pattern, a format or an enum"),
+        (schema("{ type: string, x-text: nmae }"), 22, "x-text 'nmae' is not one of token, identifier, name, line, free, query, email, phone, password"),
+        (schema("{ type: integer, x-text: name }"), 22, "x-text is not supported for type integer"),
         (schema("{ type: string, enum: [a, 1] }"), 22, "enum should hold texts only"),
         (schema("{ type: string, enum: [a-b, a_b] }"), 22, "two values of the enum would have the same C name"),
         (schema("{ type: array }"), 22, "an array needs items"),

@@ -5,12 +5,14 @@ const crypto = require('node:crypto');
 const { PREFIXES } = require('./contract');
 
 const TEXTS = ['a', 'aa', 'sample', 'A1', 'HK', '+852 5555 0100', 'sample-text', '2026-01-01'];
+// By format or x-text.
 const FORMATS = {
   'date-time': () => new Date().toISOString(),
   date: () => '2026-01-01',
   email: () => `sample.${crypto.randomBytes(6).toString('hex')}@people.example`,
   uri: () => 'http://127.0.0.1/',
   uuid: () => crypto.randomUUID(),
+  phone: () => '+852 5555 0100',
   password: () => 'correct horse battery staple',
 };
 
@@ -68,7 +70,8 @@ class Sampler {
   }
 
   #text(schema) {
-    if (FORMATS[schema.format]) return FORMATS[schema.format]();
+    const form = FORMATS[schema.format] ?? FORMATS[schema['x-text']];
+    if (form) return form();
     const pattern = schema.pattern && new RegExp(schema.pattern, 'u');
     const fits = (text) => text.length >= (schema.minLength ?? 0) && text.length <= (schema.maxLength ?? Infinity) && (!pattern || pattern.test(text));
     const found = TEXTS.find(fits) ?? TEXTS.map((text) => text.repeat(Math.ceil((schema.minLength ?? 1) / text.length))).find(fits);

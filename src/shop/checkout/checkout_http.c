@@ -28,7 +28,7 @@ static struct str address_json(const struct api_address *address, struct arena *
     address_member(&out, "city", true, address->city);
     address_member(&out, "region", address->has_region, address->region);
     address_member(&out, "postal_code", address->has_postal_code, address->postal_code);
-    address_member(&out, "country", true, address->country);
+    address_member(&out, "country", true, str_from(api_country_names[address->country - 1]));
     address_member(&out, "phone", address->has_phone, address->phone);
     buf_char(&out, '}');
     struct str copy = arena_copy(arena, buf_str(&out));

@@ -137,7 +137,7 @@ static enum error_code create_location(struct request *req, void *context)
         .id = location_id_new(),
         .code = in->code,
         .name = in->name,
-        .country = in->country,
+        .country = str_from(api_country_names[in->country - 1]),
         .priority = (int32_t)in->priority,
     };
     enum error_code code = vendor_of_new(req, in->has_vendor_id, in->vendor_id, &args.vendor_id);
