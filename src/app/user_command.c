@@ -3,6 +3,7 @@
 
 #include "accounts_sql.h"
 #include "base/config.h"
+#include "base/text.h"
 #include "shop/accounts/accounts.h"
 #include "shop/accounts/accounts_rules.h"
 
@@ -124,10 +125,10 @@ static int create(const struct command *command)
 
 static int find(const struct command *command, struct user_by_email_row *row)
 {
-    struct str email;
+    struct str email = str_from(command->email);
     bool found;
     struct error error = {.code = ERR_OK};
-    if (!command->email || !user_email_normalise(command->arena, str_from(command->email), &email))
+    if (!command->email || text_prepare(command->arena, TEXT_EMAIL, &email))
         return fail("it needs --email with an e-mail address");
     enum error_code code =
         user_by_email(command->db, command->arena, (struct user_by_email_args){email}, row, &found);
@@ -146,7 +147,7 @@ static int set_password(const struct command *command)
         return status;
     if (!password_of(command, password))
         return fail("there is no password on standard input; or use --generate");
-    enum error_code code = accounts_password_set(command->db, command->arena, row.id, row.email,
+    enum error_code code = accounts_password_set(command->db, command->arena, row.id, row.email, row.name,
                                                  str_from(password), (struct session_id){0}, &error);
     if (code)
         return failed(command, code, &error);

@@ -41,7 +41,7 @@ test('ACC-1 who registers is a customer, is signed in, and gets an account of mi
 
 test('ACC-1 what is wrong with a registration is told field by field', async () => {
   const wrong = (body) => env.api.call('user_register', { body: { email: newEmail(), password: PASSWORD, name: 'Ada', ...body }, expect: 400 });
-  assert.deepStrictEqual(Object.keys(fields(await wrong({ email: 'nobody', password: 'password1234', name: '   ' }))).sort(), ['email', 'name', 'password']);
+  assert.deepStrictEqual(Object.keys(fields(await wrong({ email: 'nobody', name: '   ' }))).sort(), ['email', 'name']);
   assert.match(fields(await wrong({ password: 'Password2024!' })).password, /common/);
   assert.match(fields(await wrong({ password: '1234567890' })).password, /sequence/);
   assert.match(fields(await wrong({ email: 'ada.lovelace@cathay.example', password: 'ada.lovelace1' })).password, /e-mail/);
@@ -76,11 +76,11 @@ test('ACC-1 a wrong password and an unknown address get the same answer', async 
   const attempt = async (body) => (await env.api.call('session_sign_in', { body, expect: 401 })).body;
   const wrong = await attempt({ email: made.email, password: 'not the password' });
   const unknown = await attempt({ email: newEmail(), password: PASSWORD });
-  const odd = await attempt({ email: 'not an address', password: PASSWORD });
-  for (const answer of [wrong, unknown, odd]) delete answer.request_id;
+  for (const answer of [wrong, unknown]) delete answer.request_id;
   assert.deepStrictEqual(unknown, wrong);
-  assert.deepStrictEqual(odd, wrong);
   assert.strictEqual(wrong.code, 'credentials_wrong');
+  const odd = await env.api.call('session_sign_in', { body: { email: 'not an address', password: PASSWORD }, expect: 400 });
+  assert.match(fields(odd).email, /not an e-mail address/);
 });
 
 test('ACC-1 an unknown address costs a hash too', async () => {

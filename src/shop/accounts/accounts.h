@@ -12,7 +12,6 @@
 
 #define PASSWORD_CHARACTERS_MIN 10
 #define PASSWORD_CHARACTERS_MAX 128
-#define EMAIL_BYTES_MAX 254
 
 extern const struct module accounts_module;
 
@@ -50,8 +49,8 @@ enum error_code accounts_user_create(struct pg *db, struct arena *arena, const s
 /* Sets a password and ends all sessions but `kept` (zero: all). Opens its own transaction. ERR_VALIDATION
  * (password), ERR_NOT_FOUND. */
 enum error_code accounts_password_set(struct pg *db, struct arena *arena, struct user_id user_id,
-                                      struct str email, struct str password, struct session_id kept,
-                                      struct error *error);
+                                      struct str email, struct str name, struct str password,
+                                      struct session_id kept, struct error *error);
 
 /* Blocks an account, which ends its sessions, or lets it in again; publishes "user.blocked" or
  * "user.unblocked". Safe to repeat. Opens its own transaction. ERR_NOT_FOUND. */

@@ -89,14 +89,11 @@ static enum error_code sign_in_transaction(struct pg *db, void *context)
 enum error_code session_sign_in_handle(struct request *req, const struct api_session_sign_in *in)
 {
     struct user_by_email_row row = {.password_hash = STR_NONE};
-    struct str email;
     bool found = false, outdated;
-    if (user_email_normalise(req->arena, in->body.email, &email)) {
-        enum error_code code =
-            user_by_email(req->db, req->arena, (struct user_by_email_args){email}, &row, &found);
-        if (code)
-            return code;
-    }
+    struct user_by_email_args args = {in->body.email};
+    enum error_code code = user_by_email(req->db, req->arena, args, &row, &found);
+    if (code)
+        return code;
     if (!password_verify(found ? row.password_hash : STR_NONE, in->body.password, &outdated))
         return error_set(&req->error, ERR_CREDENTIALS, "Check both and try again");
     if (!str_equal(row.state, STR("active")))
@@ -106,7 +103,7 @@ enum error_code session_sign_in_handle(struct request *req, const struct api_ses
     struct sign_in_work work = {.grant.user = USER_OF_ROW(row), .old_hash = row.password_hash};
     if (outdated && password_hash(in->body.password, hash, NULL) == ERR_OK)
         work.new_hash = hash;
-    enum error_code code = pg_transaction(req->db, sign_in_transaction, &work);
+    code = pg_transaction(req->db, sign_in_transaction, &work);
     if (code)
         return code;
     accounts_signed_in(req->db, req->arena, &work.grant.user, in->body.has_cart_id, in->body.cart_id);
@@ -160,14 +157,8 @@ enum error_code me_show_handle(struct request *req, const struct api_me_show *in
 
 enum error_code me_update_handle(struct request *req, const struct api_me_update *in)
 {
-    struct str name = in->body.name;
-    const char *refusal = user_name_refusal(&name);
-    if (refusal) {
-        error_field_add(&req->error, "name", "%s", refusal);
-        return error_set(&req->error, ERR_VALIDATION, "The name %s", refusal);
-    }
-    enum error_code code =
-        user_name_set(req->db, (struct user_name_set_args){req->principal.user_id, name}, NULL);
+    struct user_name_set_args args = {req->principal.user_id, in->body.name};
+    enum error_code code = user_name_set(req->db, args, NULL);
     return code ? code : me_show_handle(req, NULL);
 }
 
@@ -183,10 +174,10 @@ enum error_code me_password_set_handle(struct request *req, const struct api_me_
         return code;
     if (!password_verify(found ? row.password_hash : STR_NONE, in->body.current_password, &outdated))
         return error_set(&req->error, ERR_CREDENTIALS, "The current password is wrong");
-    code = accounts_password_set(req->db, req->arena, who->user_id, row.email, in->body.new_password,
-                                 who->session_id, &req->error);
+    code = accounts_password_set(req->db, req->arena, who->user_id, row.email, row.name,
+                                 in->body.new_password, who->session_id, &req->error);
     if (code == ERR_VALIDATION) {
-        const char *refusal = password_refusal(in->body.new_password, row.email);
+        const char *refusal = password_refusal(req->arena, in->body.new_password, row.email, row.name);
         error_clear(&req->error);
         error_field_add(&req->error, "new_password", "%s", refusal);
         return error_set(&req->error, ERR_VALIDATION, "The new password %s", refusal);

@@ -7,26 +7,24 @@
 
 #include <sodium.h>
 
-/* Blanks off both ends, ASCII letters in lower case, into the arena. False: not an address that the shop
- * takes (ASCII, one
- * "@", up to 64 bytes before it, a domain with a dot behind it, EMAIL_BYTES_MAX in all). */
-bool user_email_normalise(struct arena *arena, struct str typed, struct str *email);
-
-/* NULL, or why this may not be a password: "has fewer than 10 characters" … */
-const char *password_refusal(struct str password, struct str email);
+/* NULL, or why this may not be a password: "has fewer than 10 characters" … It is judged as it is hashed
+ * (text_password()): by its length, by the list of common ones, and by what of it the person's name and
+ * address do not say already. No rules of composition (NIST SP 800-63B, 5.1.1.2). */
+const char *password_refusal(struct arena *arena, struct str password, struct str email, struct str name);
 
 /* Whether this role may make, block and unblock accounts of that role. */
 bool user_role_may_manage(enum api_role actor, enum api_role target);
 
-/* NULL, or why this cannot be a person's name. Takes blanks off both ends. */
-const char *user_name_refusal(struct str *name);
+#define PASSWORD_PREPARED_MAX 2048 /* bytes */
 
-/* Argon2id (RFC 9106) with the configured memory and passes; terminated text. Takes tens of milliseconds and
- * the configured memory. ERR_OVERLOADED when there is no memory for it. */
+/* Argon2id (RFC 9106) of the password as text_password() has it, with the configured memory and passes;
+ * terminated text. Takes tens of milliseconds and the configured memory. ERR_OVERLOADED when there is no
+ * memory for it. */
 #define PASSWORD_HASH_MAX crypto_pwhash_STRBYTES
 enum error_code password_hash(struct str password, char out[PASSWORD_HASH_MAX], struct error *error);
 /* An absent hash stands for an account that does not exist: it takes as long as a wrong password, and never
- * fits. *outdated: it fits, and was made with other parameters than the configured ones. */
+ * fits. *outdated: it fits, and was made with other parameters than the configured ones, or of the password
+ * as it was typed then, before there was text_password(). */
 bool password_verify(struct str hash, struct str password, bool *outdated);
 /* Prepares what an absent hash is compared with. Once, at the start. */
 enum error_code password_service_start(struct error *error);

@@ -7,17 +7,18 @@
 enum error_code user_draft_check(struct arena *arena, struct user_draft *draft, struct str *email,
                                  struct error *error)
 {
-    *email = STR_NONE;
-    if (!user_email_normalise(arena, draft->email, email)) {
+    *email = draft->email;
+    const char *refusal = text_prepare(arena, TEXT_EMAIL, email);
+    if (refusal) {
         *email = STR_NONE;
-        error_field_add(error, "email", "is not an e-mail address that the shop takes");
+        error_field_add(error, "email", "%s", refusal);
     }
-    const char *refusal = password_refusal(draft->password, *email);
+    refusal = text_prepare(arena, TEXT_NAME, &draft->name);
+    if (refusal || draft->name.len == 0)
+        error_field_add(error, "name", "%s", refusal ? refusal : "is blank");
+    refusal = password_refusal(arena, draft->password, *email, draft->name);
     if (refusal)
         error_field_add(error, "password", "%s", refusal);
-    refusal = user_name_refusal(&draft->name);
-    if (refusal)
-        error_field_add(error, "name", "%s", refusal);
     bool has_vendor = !uuid_is_zero(draft->vendor_id.uuid);
     if (has_vendor != (draft->role == ROLE_VENDOR))
         error_field_add(error, "vendor_id",
@@ -144,12 +145,11 @@ static enum error_code password_transaction(struct pg *db, void *context)
 }
 
 enum error_code accounts_password_set(struct pg *db, struct arena *arena, struct user_id user_id,
-                                      struct str email, struct str password, struct session_id kept,
-                                      struct error *error)
+                                      struct str email, struct str name, struct str password,
+                                      struct session_id kept, struct error *error)
 {
-    (void)arena;
     char hash[PASSWORD_HASH_MAX];
-    const char *refusal = password_refusal(password, email);
+    const char *refusal = password_refusal(arena, password, email, name);
     if (refusal) {
         error_field_add(error, "password", "%s", refusal);
         return error_set(error, ERR_VALIDATION, "The password %s", refusal);
