@@ -101,7 +101,7 @@ class Shop:
         self.random = random.Random(7)
         self.environment = stand.environment | {'DATABASE_URL': postgres.url(database), 'REDIS_URL': self.redis.url()}
         self.settings = {'CATHAY_LISTEN_PORT': str(self.port), 'CATHAY_CACHE_ENTRIES': '0', 'CATHAY_WORKERS': '2', 'CATHAY_ARGON2_MEMORY_KIB': '8',
-                         'CATHAY_ARGON2_PASSES': '1', 'CATHAY_LIMIT_SCALE_PERCENT': '0', 'CATHAY_LOG_LEVEL': 'warn'}
+                         'CATHAY_ARGON2_PASSES': '1', 'CATHAY_LIMIT_SCALE_PERCENT': '0', 'CATHAY_UNPAID_ORDERS_MAX': '0', 'CATHAY_UNPAID_UNITS_MAX': '0', 'CATHAY_LOG_LEVEL': 'warn'}
 
     def sql(self, text):
         return [line.split('|') for line in self.postgres.psql(self.database, text).splitlines()]

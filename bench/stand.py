@@ -151,7 +151,7 @@ class Stand:
         key = subprocess.run([self.program('cathay'), 'config', '--new-token-key'], env=self.environment, check=True,
                              capture_output=True, text=True).stdout.strip()
         self.environment |= {'REDIS_URL': self.redis.url(), 'CATHAY_TOKEN_KEYS': key, 'CATHAY_LISTEN_PORT': str(self.port),
-                             'CATHAY_LIMIT_SCALE_PERCENT': '0', 'CATHAY_LOG_LEVEL': 'warn'}
+                             'CATHAY_LIMIT_SCALE_PERCENT': '0', 'CATHAY_UNPAID_ORDERS_MAX': '0', 'CATHAY_UNPAID_UNITS_MAX': '0', 'CATHAY_LOG_LEVEL': 'warn'}
         say(f'Seeding a shop of {SKUS:,} variants and {self.customers:,} customers …')
         self.postgres.create_database('seeded')
         self.use('seeded')

@@ -184,6 +184,7 @@ class Environment {
       sandbox_webhook_retry_ms: 100,
       task_retry_base_s: 0,
       limit_scale_percent: 0,
+      unpaid_orders_max: 0, unpaid_units_max: 0,
       queue_wait_ms: 60000, checkout_wait_ms: 60000, // a machine with sanitizers and other tests is slow
       schedule_tick_ms: 200,
       workers: 4,

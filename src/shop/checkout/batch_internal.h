@@ -29,7 +29,9 @@ struct batch {
     /* what is looked up, each sorted by its key and without doubles */
     struct checkout_account *accounts;
     size_t account_count;
-    size_t spender_count; /* orders whose accounts are locked and read */
+    size_t spender_count;    /* orders whose accounts are locked and read */
+    struct user_id *debtors; /* whose unpaid orders are limited and counted, sorted, each once */
+    size_t debtor_count;
     struct checkout_cart *carts;
     size_t cart_count;
     struct checkout_variant *variants; /* by variant and currency */

@@ -1,7 +1,7 @@
-/* The first half of a batch. Locks are taken in the order that the whole shop keeps (ledger accounts, carts,
- * stock rows, each in key order), so that batches of several lanes and servers and single transactions of
- * other modules wait for each other without deadlock. Lists are sorted arrays with binary search: a batch has
- * a few hundred entries. */
+/* The first half of a batch. Locks are taken in the order that the whole shop keeps (customers, ledger
+ * accounts, carts, stock rows, each in key order), so that batches of several lanes and servers and single
+ * transactions of other modules wait for each other without deadlock. Lists are sorted arrays with binary
+ * search: a batch has a few hundred entries. */
 #include "shop/checkout/batch_internal.h"
 
 #include "base/check.h"
@@ -255,6 +255,16 @@ static enum error_code queue_accounts(struct batch *batch)
         batch->db, (struct loyalty_account_lock_batch_args){{users, batch->spender_count}});
 }
 
+static void list_debtors(struct batch *batch)
+{
+    batch->debtors = ARENA_ARRAY(batch->arena, struct user_id, batch->account_count);
+    for (size_t i = 0; order_unpaid_is_limited() && i < batch->count; i++)
+        find_account(batch, batch->orders[i]->customer_id)->unpaid_limited |= !batch->orders[i]->of_sale;
+    for (size_t i = 0; i < batch->account_count; i++)
+        if (batch->accounts[i].unpaid_limited)
+            batch->debtors[batch->debtor_count++] = batch->accounts[i].user_id;
+}
+
 static enum error_code queue_reads(struct batch *batch)
 {
     struct arena *arena = batch->arena;
@@ -270,6 +280,9 @@ static enum error_code queue_reads(struct batch *batch)
 
     struct pg *db = batch->db;
     enum error_code code = pg_command_queue(db, "BEGIN");
+    list_debtors(batch);
+    if (!code && batch->debtor_count > 0)
+        code = order_unpaid_lock_queue(db, batch->debtors, batch->debtor_count);
     if (!code)
         code = queue_accounts(batch);
     if (!code && batch->cart_count > 0)
@@ -278,6 +291,8 @@ static enum error_code queue_reads(struct batch *batch)
         code = batch_sales_queue_reads(&batch->sales, db, arena);
     if (!code && batch->form == BATCH_LOCKED)
         code = queue_stock_and_goods(batch);
+    if (!code && batch->debtor_count > 0)
+        code = order_unpaid_queue(db, batch->debtors, batch->debtor_count);
     if (!code)
         code = checkout_key_batch_queue(
             db, (struct checkout_key_batch_args){{owners, batch->count}, {keys, batch->count}});
@@ -445,6 +460,18 @@ static enum error_code fetch_numbers(struct batch *batch, int32_t *policy_versio
     return ERR_OK;
 }
 
+static enum error_code fetch_unpaid(struct batch *batch)
+{
+    struct order_unpaid *unpaid = NULL;
+    size_t count = 0;
+    if (batch->debtor_count == 0)
+        return ERR_OK;
+    enum error_code code = order_unpaid_fetch(batch->db, batch->arena, &unpaid, &count);
+    for (size_t i = 0; !code && i < count; i++)
+        find_account(batch, unpaid[i].customer_id)->unpaid = unpaid[i];
+    return code;
+}
+
 static enum error_code lock_and_read(struct batch *batch)
 {
     int32_t policy_version = 0;
@@ -455,6 +482,8 @@ static enum error_code lock_and_read(struct batch *batch)
         code = pg_pipeline_sync(batch->db);
     if (!code)
         code = pg_command_fetch(batch->db);
+    if (!code && batch->debtor_count > 0)
+        code = order_unpaid_lock_fetch(batch->db, batch->arena);
     if (!code)
         code = fetch_accounts(batch);
     if (!code)
@@ -465,6 +494,8 @@ static enum error_code lock_and_read(struct batch *batch)
         code = fetch_stock(batch);
     if (!code && batch->form == BATCH_LOCKED)
         code = fetch_variants(batch);
+    if (!code)
+        code = fetch_unpaid(batch);
     if (!code)
         code = fetch_stored(batch);
     if (!code)

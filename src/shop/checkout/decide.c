@@ -1,6 +1,6 @@
 /* The order of the checks is the order in which a shopper should hear of them: a key that was used, a cart
  * that moved on, a sale that has nothing for them, lines that cannot be had (all of them, so that one look at
- * the answer mends the cart), then points, then cash. */
+ * the answer mends the cart), what waits for payment already, then points, then cash. */
 #include "shop/checkout/decide.h"
 
 #include "base/check.h"
@@ -195,6 +195,25 @@ static bool lines_are_good(struct checkout_order *order)
     return good;
 }
 
+static int64_t units_of(const struct checkout_order *order)
+{
+    int64_t units = 0;
+    for (size_t i = 0; i < order->line_count; i++)
+        units += order->lines[i].quantity;
+    return units;
+}
+
+/* A sale has its own limit of units for a customer. */
+static bool unpaid_is_good(struct checkout_order *order)
+{
+    if (order->sale || !order->account->unpaid_limited)
+        return true;
+    order->code = order_unpaid_refusal(&order->account->unpaid, units_of(order), &order->error);
+    if (order->code)
+        order->outcome = CHECKOUT_REJECTED;
+    return !order->code;
+}
+
 static bool points_are_good(struct checkout_order *order)
 {
     struct miles_line splits[CHECKOUT_LINES_MAX];
@@ -240,6 +259,10 @@ static void accept(struct checkout_order *order)
     order->account->hold += order->points;
     if (order->cart)
         order->cart->open = false;
+    if (!order->sale) {
+        order->account->unpaid.orders++;
+        order->account->unpaid.units += units_of(order);
+    }
     if (order->sale) {
         order->sale->sale.sold += order->lines[0].quantity;
         order->sale_customer->taken += order->lines[0].quantity;
@@ -267,7 +290,8 @@ void checkout_decide(struct checkout_order *const *orders, size_t count)
             reject(order, ERR_CHECKOUT_REJECTED, "The shop does not sell in this currency");
             continue;
         }
-        if (cart_is_good(order) && sale_is_good(order) && lines_are_good(order) && points_are_good(order))
+        if (cart_is_good(order) && sale_is_good(order) && lines_are_good(order) && unpaid_is_good(order) &&
+            points_are_good(order))
             accept(order);
         else
             give_back(order);

@@ -12,6 +12,7 @@
 #include "base/id.h"
 #include "base/money.h"
 #include "shop/loyalty/loyalty.h"
+#include "shop/orders/orders.h"
 #include "shop/sale/sale.h"
 
 #define CHECKOUT_LINES_MAX MILES_LINES_MAX
@@ -57,7 +58,9 @@ struct checkout_account {
     struct account_id account_id;
     bool exists;
     int64_t available;
-    int64_t hold; /* what this batch takes */
+    int64_t hold;               /* what this batch takes */
+    struct order_unpaid unpaid; /* with what this batch adds */
+    bool unpaid_limited;
 };
 
 struct checkout_cart {

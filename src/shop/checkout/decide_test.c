@@ -102,6 +102,36 @@ static void accepted_whole(void **state)
     assert_int_equal(shop.account.hold, 500);
 }
 
+static void waits_for_payment_within_bounds(void **state)
+{
+    (void)state;
+    struct shop shop;
+    shop_make(&shop, 1000);
+    shop.account.unpaid_limited = true;
+    shop.account.unpaid = (struct order_unpaid){.orders = 8, .units = 90}; /* of 10 and 100 */
+    struct checkout_line lines[4];
+    struct checkout_order orders[4], *batch[4];
+    static const int32_t quantities[4] = {11, 10, 1, 1};
+    for (int i = 0; i < 4; i++) {
+        line_make(&shop, &lines[i], 0, quantities[i]);
+        orders[i] = order_make(&shop, &lines[i], 1, 0);
+        batch[i] = &orders[i];
+    }
+    checkout_decide(batch, 4);
+    assert_int_equal(orders[0].code, ERR_UNPAID_LIMIT);
+    assert_string_equal(orders[0].error.fields[0].reason, "unpaid_units: 10");
+    assert_int_equal(orders[1].outcome, CHECKOUT_ACCEPTED);
+    assert_int_equal(orders[2].code, ERR_UNPAID_LIMIT);
+    assert_string_equal(orders[2].error.fields[0].reason, "unpaid_units: 0");
+    assert_int_equal(shop.account.unpaid.orders, 9);
+    assert_int_equal(shop.stock[0][0].reserve, 10);
+    shop.account.unpaid = (struct order_unpaid){.orders = 10};
+    decide_one(&orders[3]);
+    assert_int_equal(orders[3].code, ERR_UNPAID_LIMIT);
+    assert_string_equal(orders[3].error.fields[0].field, "lines");
+    assert_string_equal(orders[3].error.fields[0].reason, "unpaid_orders: 10");
+}
+
 static void rejected_takes_nothing(void **state)
 {
     (void)state;
@@ -382,6 +412,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accepted_whole),
+        cmocka_unit_test(waits_for_payment_within_bounds),
         cmocka_unit_test(rejected_takes_nothing),
         cmocka_unit_test(last_unit_is_sold_once),
         cmocka_unit_test(points_are_spent_once),

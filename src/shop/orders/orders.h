@@ -4,9 +4,9 @@
  * order_event_insert_batch); from then on everything happens by order_confirm, order_release and
  * order_transition.
  *
- * Locks are taken in this order everywhere, so that nothing deadlocks: order, ledger account, cart, sale,
- * stock rows by (variant, location). Functions that say "in a transaction" need one open and leave it open.
- * All block. */
+ * Locks are taken in this order everywhere, so that nothing deadlocks: order, customer, ledger account, cart,
+ * sale, stock rows by (variant, location). Functions that say "in a transaction" need one open and leave it
+ * open. All block. */
 #ifndef CATHAY_SHOP_ORDERS_ORDERS_H
 #define CATHAY_SHOP_ORDERS_ORDERS_H
 
@@ -138,5 +138,29 @@ bool fulfilment_advances(enum fulfilment_state from, enum fulfilment_state to);
 enum error_code order_fulfilment_advance(struct pg *db, struct arena *arena, struct order *order,
                                          int16_t fulfilment_no, enum fulfilment_state to,
                                          const struct order_cause *cause);
+
+/* ---- what waits for payment ----
+ *
+ * A customer's orders that wait for payment, and the units in them, are bounded (unpaid_orders_max,
+ * unpaid_units_max), those of flash sales apart. Whoever adds one locks the customer first, before accounts;
+ * then the number that is read stands until the end of the transaction, on whatever server. */
+struct order_unpaid {
+    struct user_id customer_id;
+    int64_t orders, units;
+};
+bool order_unpaid_is_limited(void);
+/* In a transaction, as statements of a pipeline. customers: sorted, each once. */
+enum error_code order_unpaid_lock_queue(struct pg *db, const struct user_id *customers, size_t count);
+enum error_code order_unpaid_lock_fetch(struct pg *db, struct arena *arena);
+enum error_code order_unpaid_queue(struct pg *db, const struct user_id *customers, size_t count);
+/* Those who have any, in no order. */
+enum error_code order_unpaid_fetch(struct pg *db, struct arena *arena, struct order_unpaid **unpaid,
+                                   size_t *count);
+/* Pure but for settings: ERR_UNPAID_LIMIT with its field where one more order of so many units is too much.
+ */
+enum error_code order_unpaid_refusal(const struct order_unpaid *unpaid, int64_t units, struct error *error);
+/* In a transaction, with the order locked, which does not wait for payment: whether it may again. */
+enum error_code order_unpaid_check(struct pg *db, struct arena *arena, const struct order *order,
+                                   struct error *error);
 
 #endif

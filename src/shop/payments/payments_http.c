@@ -102,7 +102,9 @@ static enum error_code prepare(struct pg *db, void *context)
     if (order->state == ORDER_PAYMENT_FAILED || order->state == ORDER_EXPIRED) {
         struct order_cause cause = {ACTOR_CUSTOMER, req->principal.user_id.uuid,
                                     STR("Another attempt to pay")};
-        code = order_reacquire(db, req->arena, order, &cause);
+        code = order_unpaid_check(db, req->arena, order, &req->error);
+        if (!code)
+            code = order_reacquire(db, req->arena, order, &cause);
         if (code == ERR_OUT_OF_STOCK || code == ERR_POINTS_SHORT)
             return error_set(&req->error, code, "The order cannot be begun anew: %s",
                              code == ERR_OUT_OF_STOCK ? "its goods are gone" : "its miles are spent");
