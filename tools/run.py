@@ -217,7 +217,10 @@ class Shop:
             self.postgres = services.Postgres(home, durable=True, log=os.path.join(LOGS, 'postgresql.log'))
             self.postgres.start()
             self.postgres.create_database('cathay')
-            self.environment['DATABASE_URL'] = self.postgres.url('cathay')
+            self.postgres.let_sandbox_in('cathay')
+            # The schema's owner migrates; the shop itself runs as a role that cannot change the ledger.
+            self.environment['CATHAY_MIGRATE_DATABASE_URL'] = self.postgres.url('cathay')
+            self.environment['DATABASE_URL'] = self.postgres.url('cathay', services.SHOP_ROLE)
             say('PostgreSQL: started')
         if 'REDIS_URL' in os.environ:
             why = redis_answers(os.environ['REDIS_URL'])
@@ -238,7 +241,7 @@ class Shop:
                              'CATHAY_SANDBOX_SMTP_PORT': str(smtp_port)}
         self.environment |= make_secrets()
         for name, value in {'CATHAY_PUBLIC_URL': f'http://127.0.0.1:{self.port}', 'CATHAY_STRIPE_URL': self.sandbox,
-                            'CATHAY_EASYPOST_URL': self.sandbox, 'CATHAY_SMTP_URL': f'smtp://127.0.0.1:{smtp_port}'}.items():
+                            'CATHAY_EASYPOST_URL': self.sandbox, 'CATHAY_SMTP_URL': f'smtp://127.0.0.1:{smtp_port}', 'CATHAY_SANDBOX': '1'}.items():
             self.environment.setdefault(name, value)
 
     def cathay(self, *subcommand, show=False):
@@ -273,7 +276,7 @@ class Shop:
     def prepare_data(self):
         self.cathay('migrate')
         marker = os.path.join(VAR, 'demo.txt')
-        where = services.path_hash(self.environment['DATABASE_URL'])
+        where = services.path_hash(self.environment.get('CATHAY_MIGRATE_DATABASE_URL') or self.environment['DATABASE_URL'])
         known = ''
         if os.path.exists(marker):
             with open(marker) as file:

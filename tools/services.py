@@ -29,6 +29,7 @@ from urllib.parse import quote
 POSTGRES_BIN = '/usr/lib/postgresql/15/bin'
 SOCKET_PATH_MAX = 107  # bytes of sun_path, without the NUL
 START_TIMEOUT_S = 60
+SHOP_ROLE = 'cathay_app'  # serves customers; cannot change the ledger
 REDIS_MEMORY = '256mb'  # docs/architecture.md says what goes when it is full
 
 
@@ -256,10 +257,10 @@ class Postgres:
             raise ServiceError(f'{self.data} is of PostgreSQL {version}; ./run --fresh starts over with 15.')
         lines = [f'{name} = {value}\n' for name, value in self._settings().items()]
         self._write('postgresql.auto.conf', lines)
-        # Who runs the shop, and the service's user, sign in as role cathay by what the kernel says they are.
+        # Who runs the shop, and the service's user, sign in by what the kernel says they are.
         self._write('pg_hba.conf', ['local all all peer map=cathay\n'])
         names = {getpass.getuser(), pwd.getpwuid(os.geteuid()).pw_name, 'root'} | ({self.user.pw_name} if self.user else set())
-        self._write('pg_ident.conf', [f'cathay "{name}" cathay\n' for name in sorted(names)])
+        self._write('pg_ident.conf', [f'cathay "{name}" {role}\n' for name in sorted(names) for role in ('cathay', SHOP_ROLE)])
 
     def _write(self, name, lines):
         path = os.path.join(self.data, name)
@@ -296,6 +297,8 @@ class Postgres:
                                         cwd='/', start_new_session=True)
         log.close()
         self.wait_ready()
+        self.psql('postgres', f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{SHOP_ROLE}') THEN "
+                              f'CREATE ROLE {SHOP_ROLE} LOGIN; END IF; END $$')
 
     def wait_ready(self):
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -325,8 +328,9 @@ class Postgres:
         if not self.socket_directory.startswith(self.place):
             shutil.rmtree(self.socket_directory, ignore_errors=True)
 
-    def url(self, database):
-        return f'postgresql://cathay@/{quote(database)}?host={quote(self.socket_directory, safe="")}'
+    def url(self, database, role='cathay'):
+        """As cathay, the owner of schemas and a superuser; as SHOP_ROLE, which is neither."""
+        return f'postgresql://{role}@/{quote(database)}?host={quote(self.socket_directory, safe="")}'
 
     def psql(self, database, sql):
         line = ['psql', '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-h', self.socket_directory, '-U', 'cathay',
@@ -342,6 +346,12 @@ class Postgres:
             return False
         self.psql('postgres', f'CREATE DATABASE "{name}"')
         return True
+
+    def let_sandbox_in(self, database):
+        """The sandbox makes its schema there, as the shop's role; one that an earlier release made as the owner goes."""
+        self.psql(database, f"DO $$ BEGIN GRANT CREATE ON DATABASE {database} TO {SHOP_ROLE}; "
+                            f"IF EXISTS (SELECT FROM pg_namespace WHERE nspname = 'sandbox' AND nspowner <> '{SHOP_ROLE}'::regrole) THEN "
+                            'SET LOCAL client_min_messages = warning; DROP SCHEMA sandbox CASCADE; END IF; END $$')
 
     def remove(self):
         self.stop('immediate')

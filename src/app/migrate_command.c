@@ -10,9 +10,10 @@
 static const char help[] =
     "Usage: cathay migrate [--status]\n"
     "\n"
-    "Brings the database (DATABASE_URL) to this program's schema. Safe to run at any time and by several at "
-    "once;\n"
-    "what was applied before is left alone.\n"
+    "Brings the database to this program's schema, as the schema's owner (CATHAY_MIGRATE_DATABASE_URL, or\n"
+    "DATABASE_URL where one role is both), and gives the role of DATABASE_URL the rights that the shop "
+    "needs.\n"
+    "Safe to run at any time and by several at once; what was applied before is left alone.\n"
     "\n"
     "  --status   only list the migrations and which of them the database has; exits 1 when one is missing\n";
 
@@ -27,7 +28,7 @@ static int apply(struct pg *db)
 {
     struct error error = {.code = ERR_OK};
     int count = 0;
-    if (migrate_apply(db, told, &count, &error)) {
+    if (migrate_apply(db, told, &count, &error) || migrate_allow(db, config()->database_url, &error)) {
         fprintf(stderr, "cathay migrate: %s\n", error.detail);
         return 2;
     }
@@ -75,7 +76,7 @@ int migrate_command(int argc, char **argv)
         fprintf(stderr, "cathay migrate: cannot make sense of \"%s\"; see cathay migrate --help\n", argv[1]);
         return 2;
     }
-    struct pg *db = pg_new(config()->database_url, "cathay migrate", NULL);
+    struct pg *db = pg_new(migrate_database(), "cathay migrate", NULL);
     int status = status_only ? show(db) : apply(db);
     pg_free(db);
     return status;

@@ -44,7 +44,37 @@ static enum error_code start_modules(struct pg *db, struct error *error)
     return ERR_OK;
 }
 
-static enum error_code begin(const char *role, bool shop)
+#define DATABASE_RETRY_S 1
+
+/* Until PostgreSQL takes connections: in a machine that starts, it may come later than we do. Its words are
+ * told when they change. */
+static enum error_code wait_for_database(const char *role, struct pg *db, struct error *error)
+{
+    char told[sizeof error->detail] = "";
+    sigset_t set = stop_signals();
+    while (pg_connect(db)) {
+        const char *why = pg_error(db)->detail;
+        if (strcmp(told, why) != 0) {
+            fprintf(stderr, "cathay %s: waiting for PostgreSQL: %s\n", role, why);
+            snprintf(told, sizeof told, "%s", why);
+        }
+        if (sigtimedwait(&set, NULL, &(struct timespec){.tv_sec = DATABASE_RETRY_S}) > 0)
+            return error_set(error, ERR_DATABASE, "stopped while it waited for PostgreSQL");
+    }
+    return ERR_OK;
+}
+
+static enum error_code start_on(struct pg *db, const char *role, bool shop, struct error *error)
+{
+    enum error_code code = wait_for_database(role, db, error);
+    if (!code && shop)
+        code = migrate_check(db, error);
+    if (!code && shop)
+        code = redis_memory_check(config()->redis_url, error);
+    return !code && shop ? start_modules(db, error) : code;
+}
+
+static enum error_code begin(const char *role, const char *database_url, bool shop)
 {
     sigset_t set = stop_signals();
     pthread_sigmask(SIG_BLOCK, &set, NULL);
@@ -59,13 +89,9 @@ static enum error_code begin(const char *role, bool shop)
               (struct log_bounds){.bytes_per_s = settings->log_bytes_per_s,
                                   .file_bytes = settings->log_file_bytes,
                                   .files = settings->log_files});
-    if (!code && shop) {
-        struct pg *db = pg_new(config()->database_url, "cathay start", NULL);
-        code = migrate_check(db, &error);
-        if (!code)
-            code = redis_memory_check(config()->redis_url, &error);
-        if (!code)
-            code = start_modules(db, &error);
+    if (!code) {
+        struct pg *db = pg_new(database_url, "cathay start", NULL);
+        code = start_on(db, role, shop, &error);
         pg_free(db);
     }
     if (code) {
@@ -79,12 +105,12 @@ static enum error_code begin(const char *role, bool shop)
 
 enum error_code process_begin(const char *role)
 {
-    return begin(role, true);
+    return begin(role, config()->database_url, true);
 }
 
-enum error_code process_begin_without_shop(const char *role)
+enum error_code process_begin_without_shop(const char *role, const char *database_url)
 {
-    return begin(role, false);
+    return begin(role, database_url, false);
 }
 
 void process_wait(void)

@@ -18,7 +18,7 @@
 #include <stdio.h>
 
 struct roles {
-    bool everything; /* worker, relay, scheduler and sandbox too */
+    bool everything; /* worker, relay and scheduler too, and the sandbox where it is asked for */
     struct sandbox *sandbox;
     struct relay *relay;
     struct worker *worker;
@@ -29,7 +29,7 @@ struct roles {
 
 static enum error_code start_background(struct roles *roles, struct error *error)
 {
-    enum error_code code = sandbox_start(&roles->sandbox, error);
+    enum error_code code = config()->sandbox ? sandbox_start(&roles->sandbox, error) : ERR_OK;
     if (!code)
         code = relay_start(&roles->relay, error);
     if (!code)
@@ -154,7 +154,7 @@ int sandbox_command(int argc, char **argv)
         "carrier whose parcels move,\na mailbox. They keep what they know in a schema of their own.\n");
     if (status >= 0)
         return status;
-    if (process_begin_without_shop("sandbox"))
+    if (process_begin_without_shop("sandbox", sandbox_database()))
         return 2;
     struct error error = {.code = ERR_OK};
     struct sandbox *sandbox = NULL;
@@ -173,8 +173,10 @@ int sandbox_command(int argc, char **argv)
 
 int all_command(int argc, char **argv)
 {
-    int status = process_only_help(argc, argv,
-                                   "Usage: cathay all\n\nRuns every role in one process: for one machine.\n");
+    int status = process_only_help(
+        argc, argv,
+        "Usage: cathay all\n\nRuns serve, worker and scheduler in one process, for one machine; the "
+        "sandbox partners too with CATHAY_SANDBOX=1.\n");
     struct roles roles = {.everything = true};
     return status >= 0 ? status : run(&roles, "all");
 }

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/config.h"
 #include "base/log.h"
 #include "migrate_sql.h"
 
@@ -164,6 +165,32 @@ enum error_code migrate_apply(struct pg *db, void (*told)(const struct migration
         if (pg_raw(db))
             migration_unlock(db, arena, &row, &found); /* a lost connection has given it up already */
     }
+    arena_free(arena);
+    return code;
+}
+
+const char *migrate_database(void)
+{
+    return config()->migrate_database_url[0] ? config()->migrate_database_url : config()->database_url;
+}
+
+enum error_code migrate_allow(struct pg *owner, const char *shop_url, struct error *error)
+{
+    struct arena *arena = arena_new();
+    struct pg *shop = pg_new(shop_url, "cathay migrate", NULL);
+    struct migration_role_row of_shop = {0}, of_owner = {0};
+    bool found;
+    enum error_code code = migration_role(shop, arena, &of_shop, &found);
+    if (code) {
+        database_failed(shop, code, error);
+    } else {
+        code = migration_role(owner, arena, &of_owner, &found);
+        if (!code && !str_equal(of_shop.role, of_owner.role))
+            code = migration_role_allow(owner, (struct migration_role_allow_args){of_shop.role}, NULL);
+        if (code)
+            database_failed(owner, code, error);
+    }
+    pg_free(shop);
     arena_free(arena);
     return code;
 }

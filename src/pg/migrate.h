@@ -34,6 +34,12 @@ enum error_code migrate_apply(struct pg *db,
                               void (*told)(const struct migration *, int64_t ms, void *context),
                               void *context, struct error *error);
 
+/* The database as the schema's owner: migrate_database_url, or database_url where one role is both. */
+const char *migrate_database(void);
+/* Gives the role of `shop_url` what the shop needs and no more (shop_role_allow in db/migrations): after each
+ * migrate_apply, on the owner's connection. Nothing where both are one role. */
+enum error_code migrate_allow(struct pg *owner, const char *shop_url, struct error *error);
+
 /* For those who start on a database: ERR_OK when nothing is missing (a database that is newer is fine:
  * releases expand before they contract); ERR_PRECONDITION when `cathay migrate` has to run first;
  * ERR_CONFLICT for a changed file. */

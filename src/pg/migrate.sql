@@ -17,6 +17,13 @@ SELECT version, name, checksum, applied_at FROM schema_migration ORDER BY versio
 -- name: migration_record(version int4, name text, checksum text) :exec
 INSERT INTO schema_migration (version, name, checksum) VALUES (:version, :name, :checksum);
 
+-- name: migration_role() :one
+-- returns: role text
+SELECT current_user::text AS role;
+
+-- name: migration_role_allow(role text) :exec
+SELECT shop_role_allow(:role::name);
+
 -- Asked for again and again instead of waited for: a waiting statement would hold a snapshot, and CREATE INDEX
 -- CONCURRENTLY of the one who migrates would wait for that in turn.
 -- name: migration_lock() :one

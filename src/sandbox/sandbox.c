@@ -156,6 +156,41 @@ enum error_code sandbox_schema_apply(struct pg *db, struct error *error)
     return ERR_OK;
 }
 
+/* ---- whom it answers ---- */
+
+static bool name_is_listed(struct str name, struct str list)
+{
+    while (list.ptr && list.len > 0)
+        if (str_equal_ignoring_case(str_trim(str_split(&list, ',')), name))
+            return true;
+    return false;
+}
+
+bool sandbox_answers_to(struct str host, const char *listens_on, const char *names)
+{
+    struct str rest = host, name;
+    if (str_starts_with(host, STR("["))) {
+        name = str_split(&rest, ']');
+        name.len += name.len < host.len; /* the bracket stays */
+    } else {
+        name = str_split(&rest, ':');
+    }
+    return str_equal_ignoring_case(name, STR("localhost")) || str_equal(name, STR("127.0.0.1")) ||
+           str_equal(name, STR("[::1]")) || str_equal_ignoring_case(name, str_from(listens_on)) ||
+           name_is_listed(name, str_from(names));
+}
+
+/* A page elsewhere whose name is made to lead to this machine (DNS rebinding) would read the mailbox and
+ * press buttons; its requests say their host. */
+static enum error_code own_host_only(struct request *req, struct str bearer, struct principal *principal)
+{
+    (void)bearer, (void)principal; /* partners know keys, not people */
+    if (sandbox_answers_to(request_header(req, STR("host")), config()->sandbox_host, config()->sandbox_names))
+        return ERR_OK;
+    return error_set(&req->error, ERR_FORBIDDEN,
+                     "the sandbox answers to localhost, 127.0.0.1 and CATHAY_SANDBOX_NAMES");
+}
+
 /* ---- start and stop ---- */
 
 static size_t routes_append(struct sandbox *sandbox, size_t count, const struct api_route *table)
@@ -207,6 +242,7 @@ enum error_code sandbox_start(struct sandbox **out, struct error *error)
             .route_count = routes_gather(sandbox),
             .loops = 1,
             .workers = SANDBOX_WORKERS,
+            .authenticate = own_host_only,
             .database_url = sandbox_database(),
         };
         options.routes = sandbox->routes;

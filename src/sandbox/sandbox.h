@@ -24,6 +24,9 @@ void sandbox_stop(struct sandbox *sandbox);
 /* Makes the schema `sandbox`, or drops and makes it again where db/sandbox has changed. */
 enum error_code sandbox_schema_apply(struct pg *db, struct error *error);
 
+/* Whether a Host header names this sandbox: a loopback name, where it listens, or one of sandbox_names. */
+bool sandbox_answers_to(struct str host, const char *listens_on, const char *names);
+
 struct sandbox_part {
     const char *name;
     const struct api_route *const

@@ -7,7 +7,7 @@ const net = require('node:net');
 const path = require('node:path');
 const { Pool } = require('pg');
 const { Client } = require('./client');
-const { Services, RedisServer, redisCommand, databaseUrl, databaseFromTemplate, dropDatabase, withAdministrator, sleep, project } = require('./services');
+const { SHOP_ROLE, Services, RedisServer, redisCommand, databaseUrl, databaseFromTemplate, dropDatabase, withAdministrator, sleep, project } = require('./services');
 
 const START_TIMEOUT_MS = 60000;
 const STOP_TIMEOUT_MS = 30000;
@@ -141,15 +141,15 @@ class Environment {
     this.services = this.owned ? await Services.start() : await RedisServer.start();
     this.postgresSocket = this.owned ? this.services.postgresSocket : process.env.TEST_POSTGRES_SOCKET;
     this.database = `test_${process.pid}_${Environment.count += 1}`;
-    this.databaseUrl = databaseUrl(this.postgresSocket, this.database);
+    this.databaseUrl = databaseUrl(this.postgresSocket, this.database, SHOP_ROLE);
     this.redisUrl = this.services.redisUrl;
     const first = { ...this.#common(), ...settings };
-    await databaseFromTemplate(this.postgresSocket, 'migrated', demo ? `${this.database}_unused` : this.database, (url) => prepareWith(['migrate'], { ...first, database_url: url }));
+    await databaseFromTemplate(this.postgresSocket, 'migrated', demo ? `${this.database}_unused` : this.database, (urls) => prepareWith(['migrate'], { ...first, ...urls }));
     if (demo) {
       await dropDatabase(this.postgresSocket, `${this.database}_unused`);
-      await databaseFromTemplate(this.postgresSocket, 'demo', this.database, async (url) => {
-        await prepareWith(['migrate'], { ...first, database_url: url });
-        await prepareWith(['demo'], { ...first, database_url: url });
+      await databaseFromTemplate(this.postgresSocket, 'demo', this.database, async (urls) => {
+        await prepareWith(['migrate'], { ...first, ...urls });
+        await prepareWith(['demo'], { ...first, ...urls });
       });
     }
     this.db = this.#pool(this.database);
@@ -174,6 +174,8 @@ class Environment {
   #common() {
     return {
       database_url: this.databaseUrl,
+      migrate_database_url: databaseUrl(this.postgresSocket, this.database),
+      sandbox: 1,
       redis_url: this.redisUrl,
       ...SECRETS,
       token_keys: `${TOKEN_KEY.kid}:${TOKEN_KEY.seed.toString('base64')}`,

@@ -99,9 +99,12 @@ function redisCommand(socket, command) {
   });
 }
 
-function databaseUrl(socket, database) {
-  return `postgresql://cathay@/${database}?host=${encodeURIComponent(socket)}`;
+/** As cathay, the owner of schemas; as cathay_app, the shop's role, which cannot change the ledger. */
+function databaseUrl(socket, database, role = 'cathay') {
+  return `postgresql://${role}@/${database}?host=${encodeURIComponent(socket)}`;
 }
+
+const SHOP_ROLE = 'cathay_app';
 
 async function withAdministrator(socket, work) {
   const client = new Client({ host: socket, user: 'cathay', database: 'postgres' });
@@ -114,7 +117,7 @@ async function withAdministrator(socket, work) {
 }
 
 /**
- * Makes database `name` as a copy of a template that `prepare(url)` has filled: once per cluster, whichever process comes
+ * Makes database `name` as a copy of a template that `prepare(settings)` has filled: once per cluster, whichever process comes
  * first. The copy takes a tenth of a second.
  */
 async function databaseFromTemplate(socket, template, name, prepare) {
@@ -125,11 +128,12 @@ async function databaseFromTemplate(socket, template, name, prepare) {
       const raw = `${template}_raw`;
       await administrator.query(`DROP DATABASE IF EXISTS ${raw} WITH (FORCE)`);
       await administrator.query(`CREATE DATABASE ${raw}`);
-      await prepare(databaseUrl(socket, raw));
+      await prepare({ database_url: databaseUrl(socket, raw, SHOP_ROLE), migrate_database_url: databaseUrl(socket, raw) });
       await administrator.query(`ALTER DATABASE ${raw} RENAME TO ${template}`);
     }
     await administrator.query('SELECT pg_advisory_unlock(727001)');
     await administrator.query(`CREATE DATABASE ${name} TEMPLATE ${template}`);
+    await administrator.query(`GRANT CREATE ON DATABASE ${name} TO ${SHOP_ROLE}`); // the sandbox makes a schema of its own
   });
 }
 
@@ -141,4 +145,4 @@ function sleep(ms) {
   return new Promise((resolve) => { setTimeout(resolve, ms); });
 }
 
-module.exports = { Services, RedisServer, redisCommand, databaseUrl, databaseFromTemplate, dropDatabase, withAdministrator, sleep, project };
+module.exports = { SHOP_ROLE, Services, RedisServer, redisCommand, databaseUrl, databaseFromTemplate, dropDatabase, withAdministrator, sleep, project };
