@@ -2,6 +2,7 @@
 #include "api.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/config.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "health_sql.h"
@@ -261,6 +262,16 @@ enum error_code openapi_show_handle(struct request *req, const struct api_openap
     (void)in;
     respond_header(req, STR("Cache-Control"), STR("public, max-age=60"));
     return respond_json(req, 200, api_openapi_json);
+}
+
+enum error_code home_show_handle(struct request *req, const struct api_home_show *in)
+{
+    (void)in;
+    struct page_value values[] = {{"shop", str_from(config()->shop_name)}};
+    respond_header(req, STR("Cache-Control"), STR("public, max-age=60"));
+    respond_header(req, STR("Content-Security-Policy"), page_home_csp);
+    return respond_bytes(req, 200, STR("text/html; charset=utf-8"),
+                         page_fill(req->arena, page_home, values, 1));
 }
 
 enum error_code docs_show_handle(struct request *req, const struct api_docs_show *in)

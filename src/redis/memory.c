@@ -34,8 +34,6 @@ enum error_code redis_memory_check(const char *url, struct error *error)
         return code;
     struct redis *redis = redis_new(url);
     redisReply *reply = REDIS_CALL(redis, STR("INFO"), STR("memory"));
-    if (!reply)
-        log_write(LOG_WARN, "redis does not answer: the shop runs without it, slower, until it does");
     struct redis_memory memory = redis_memory_parse(redis_reply_str(reply));
     const char *fault = redis_memory_fault(&memory);
     if (fault)

@@ -2,8 +2,8 @@
  * moves the parcel. */
 #include "sandbox/carrier.h"
 
-#include "base/check.h"
 #include "carrier_sql.h"
+#include "sandbox/page.h"
 #include "sandbox/webhooks.h"
 
 #include <jansson.h>
@@ -78,32 +78,13 @@ static enum error_code label_show(struct request *req, const void *input)
     BUF_LITERAL(&out, "</text><text x=\"200\" y=\"580\" font-size=\"11\" text-anchor=\"middle\">Sandbox: not "
                       "valid postage");
     BUF_LITERAL(&out, "</text></svg>");
-    CHECK(!out.overflow);
-    struct str svg = arena_copy(req->arena, buf_str(&out));
+    bool whole = !out.overflow;
+    struct str svg = whole ? arena_copy(req->arena, buf_str(&out)) : STR_NONE;
     buf_free(&out);
+    if (!whole)
+        return error_set(&req->error, ERR_INTERNAL, "the addresses of this label are too long");
     respond_header(req, STR("Content-Security-Policy"), STR("default-src 'none'; style-src 'unsafe-inline'"));
     return respond_bytes(req, 200, STR("image/svg+xml"), svg);
-}
-
-static enum error_code respond_page(struct request *req, int status, struct buf *out)
-{
-    BUF_LITERAL(out, "</main></body></html>");
-    CHECK(!out->overflow);
-    struct str html = arena_copy(req->arena, buf_str(out));
-    buf_free(out);
-    respond_header(req, STR("Content-Security-Policy"),
-                   STR("default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
-                       "frame-ancestors 'none'"));
-    respond_header(req, STR("Cache-Control"), STR("no-store"));
-    return respond_bytes(req, status, STR("text/html; charset=utf-8"), html);
-}
-
-static void page_begin(struct buf *out)
-{
-    BUF_LITERAL(out, "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">"
-                     "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
-                     "<meta name=\"robots\" content=\"noindex\"><title>CathayPost tracking</title>"
-                     "<link rel=\"stylesheet\" href=\"/pay/style.css\"></head><body><main>");
 }
 
 static void page_steps(struct buf *out, const json_t *steps)
@@ -116,7 +97,7 @@ static void page_steps(struct buf *out, const json_t *steps)
         BUF_LITERAL(out, "<li><p>");
         buf_html(out, str_from(text_of(step, "message")));
         BUF_LITERAL(out, "</p><p class=\"soft\">");
-        buf_html(out, str_from(text_of(step, "datetime")));
+        page_time(out, str_from(text_of(step, "datetime")));
         const char *city = text_of(json_object_get(step, "tracking_location"), "city");
         if (*city) {
             BUF_LITERAL(out, ", ");
@@ -137,25 +118,24 @@ static enum error_code track_show(struct request *req, const void *input)
     if (code != ERR_OK)
         return code;
     struct buf out = buf_new(BUF_DEFAULT_MAX);
-    page_begin(&out);
+    page_begin(&out, "CathayPost tracking", true);
     if (!found) {
         BUF_LITERAL(&out, "<h1>This tracking code is not known</h1>");
-        return respond_page(req, 404, &out);
+        return page_respond(req, 404, STR_NONE, &out);
     }
     json_t *tracker = json_loadb(row.body.ptr, row.body.len, 0, NULL);
-    BUF_LITERAL(&out, "<h1>Parcel ");
+    buf_printf(&out, "<h1>%s</h1><p class=\"soft\">Parcel ",
+               page_parcel_words(str_from(text_of(tracker, "status"))));
     buf_html(&out, str_from(text_of(tracker, "tracking_code")));
-    BUF_LITERAL(&out, "</h1><p class=\"amount\">");
-    for (const char *c = text_of(tracker, "status"); *c; c++)
-        buf_char(&out, *c == '_' ? ' ' : *c);
     BUF_LITERAL(&out, "</p>");
     page_steps(&out, json_object_get(tracker, "tracking_details"));
     BUF_LITERAL(&out, "<form method=\"post\" action=\"/track/");
     buf_html(&out, str_from(text_of(tracker, "tracking_code")));
     BUF_LITERAL(&out, "/advance\"><button class=\"pay\">Move the parcel one step on</button></form>"
-                      "<p class=\"soft\">This is a sandbox: nothing is really sent.</p>");
+                      "<p class=\"soft\">This is a sandbox: nothing is really sent. <a href=\"/\">All "
+                      "parcels</a></p>");
     json_decref(tracker);
-    return respond_page(req, 200, &out);
+    return page_respond(req, 200, STR_NONE, &out);
 }
 
 struct press {

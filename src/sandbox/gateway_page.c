@@ -2,65 +2,15 @@
  * elsewhere. The token in its address is what opens it. */
 #include "sandbox/gateway.h"
 
-#include "base/check.h"
 #include "gateway_sql.h"
+#include "sandbox/page.h"
 #include "sandbox/webhooks.h"
-
-#define STYLE                                                                                                \
-    ":root{color-scheme:light "                                                                              \
-    "dark;--ink:#16202b;--paper:#fff;--soft:#5c6b7a;--line:#d8dee5;--brand:#0b5c4d}"                         \
-    "@media(prefers-color-scheme:dark){:root{--ink:#eef2f6;--paper:#10171e;--soft:#a5b3c0;--line:#33404c;--" \
-    "brand:#5fd0b8}}"                                                                                        \
-    "*{box-sizing:border-box}body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1rem;"   \
-    "background:var(--paper);color:var(--ink);font:1rem/1.5 system-ui,sans-serif}"                           \
-    "main{width:100%;max-width:26rem;border:1px solid var(--line);border-radius:.75rem;padding:1.5rem}"      \
-    "h1{margin:0;font-size:1.25rem}p{margin:.5rem 0}.amount{font-size:2.25rem;font-weight:650;margin:1rem "  \
-    "0;"                                                                                                     \
-    "font-variant-numeric:tabular-nums}.soft{color:var(--soft)}"                                             \
-    "button,a.button{display:block;width:100%;min-height:3rem;margin-top:.75rem;border:1px solid "           \
-    "var(--line);"                                                                                           \
-    "border-radius:.5rem;background:transparent;color:inherit;font:inherit;font-weight:600;text-align:"      \
-    "center;"                                                                                                \
-    "line-height:3rem;padding:0;cursor:pointer;text-decoration:none}"                                        \
-    ".pay{background:var(--brand);border-color:var(--brand);color:var(--paper)}"                             \
-    "button:focus-visible,a:focus-visible{outline:3px solid var(--brand);outline-offset:3px}"
-
-static const char style[] = STYLE;
-
-/* Digits after the point, by currency: ISO 4217 knows few without. */
-static bool has_cents(struct str currency)
-{
-    static const char *const whole[] = {"jpy", "krw", "vnd", "clp", NULL};
-    for (size_t i = 0; whole[i]; i++)
-        if (str_equal(currency, str_from(whole[i])))
-            return false;
-    return true;
-}
-
-static void amount_text(struct buf *out, int64_t amount, struct str currency)
-{
-    for (size_t i = 0; i < currency.len; i++)
-        buf_char(out, (char)(currency.ptr[i] >= 'a' && currency.ptr[i] <= 'z' ? currency.ptr[i] - 32
-                                                                              : currency.ptr[i]));
-    if (has_cents(currency))
-        buf_printf(out, " %lld.%02lld", (long long)(amount / 100), (long long)(amount % 100));
-    else
-        buf_printf(out, " %lld", (long long)amount);
-}
-
-static void page_begin(struct buf *out, const char *title)
-{
-    buf_printf(out,
-               "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">"
-               "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
-               "<meta name=\"robots\" content=\"noindex\"><title>%s</title>"
-               "<link rel=\"stylesheet\" href=\"/pay/style.css\"></head><body><main>",
-               title);
-}
 
 /* "https://shop.example" of an address: browsers hold a form's redirect to form-action too. */
 static struct str origin_of(struct str url)
 {
+    if (!url.ptr)
+        return STR_NONE;
     struct str rest = url;
     size_t slashes = 0;
     for (size_t i = 0; i < rest.len; i++)
@@ -71,38 +21,15 @@ static struct str origin_of(struct str url)
     return url;
 }
 
-static void page_headers(struct request *req, struct str return_url)
-{
-    struct str origin = return_url.ptr ? origin_of(return_url) : STR("");
-    respond_header(
-        req, STR("Content-Security-Policy"),
-        arena_printf(req->arena,
-                     "default-src 'none'; style-src 'self'; form-action 'self' %.*s; base-uri 'none'; "
-                     "frame-ancestors 'none'",
-                     STR_ARG(origin)));
-    respond_header(req, STR("Referrer-Policy"), STR("no-referrer"));
-    respond_header(req, STR("Cache-Control"), STR("no-store"));
-}
-
-static enum error_code respond_page(struct request *req, int status, struct str return_url, struct buf *out)
-{
-    BUF_LITERAL(out, "</main></body></html>");
-    CHECK(!out->overflow);
-    struct str html = arena_copy(req->arena, buf_str(out));
-    buf_free(out);
-    page_headers(req, return_url);
-    return respond_bytes(req, status, STR("text/html; charset=utf-8"), html);
-}
-
 static enum error_code page_unknown(struct request *req)
 {
     struct buf out = buf_new(BUF_DEFAULT_MAX);
-    page_begin(&out, "Page not found");
+    page_begin(&out, "Page not found", true);
     BUF_LITERAL(
         &out,
         "<h1>This payment page is not known</h1><p>It may have been replaced by a newer one. Go back to the "
         "shop and begin the payment again.</p>");
-    return respond_page(req, 404, STR_NONE, &out);
+    return page_respond(req, 404, STR_NONE, &out);
 }
 
 /* Where the shopper goes afterwards, with what Stripe appends. */
@@ -118,10 +45,10 @@ static struct str return_address(struct arena *arena, const struct sandbox_inten
 
 static void page_open(struct buf *out, const struct sandbox_intent_page_row *page, struct str token)
 {
-    page_begin(out, "Pay");
+    page_begin(out, "Pay", true);
     BUF_LITERAL(out,
                 "<h1>Sandbox payment</h1><p class=\"soft\">No money moves here.</p><p class=\"amount\">");
-    amount_text(out, page->amount, page->currency);
+    page_amount(out, page->amount, page->currency);
     BUF_LITERAL(out, "</p>");
     if (page->description.len) {
         BUF_LITERAL(out, "<p>");
@@ -139,7 +66,7 @@ static void page_open(struct buf *out, const struct sandbox_intent_page_row *pag
 static void page_closed(struct buf *out, struct arena *arena, const struct sandbox_intent_page_row *page)
 {
     bool paid = str_equal(page->status, STR("succeeded"));
-    page_begin(out, paid ? "Paid" : "Closed");
+    page_begin(out, paid ? "Paid" : "Closed", true);
     buf_printf(out, "<h1>%s</h1><p>%s</p><a class=\"button\" href=\"",
                paid ? "This payment is done" : "This payment is closed",
                paid ? "There is nothing more to do here."
@@ -164,7 +91,7 @@ static enum error_code page_show(struct request *req, const void *input)
         page_open(&out, &page, in->params[0]);
     else
         page_closed(&out, req->arena, &page);
-    return respond_page(req, 200, page.return_url, &out);
+    return page_respond(req, 200, origin_of(page.return_url), &out);
 }
 
 struct press {
@@ -205,20 +132,12 @@ static enum error_code page_press(struct request *req, const void *input)
     } else if (str_equal(page.status, STR("succeeded"))) {
         outcome = "succeeded"; /* pressed twice */
     }
-    page_headers(req, page.return_url);
+    page_headers(req, origin_of(page.return_url));
     respond_header(req, STR("Location"), return_address(req->arena, &page, outcome));
     return respond_empty(req, 303);
 }
 
-static enum error_code page_style(struct request *req, const void *in)
-{
-    (void)in;
-    respond_header(req, STR("Cache-Control"), STR("max-age=3600"));
-    return respond_bytes(req, 200, STR("text/css; charset=utf-8"), (struct str){style, sizeof style - 1});
-}
-
 const struct api_route gateway_page_routes[] = {
-    SANDBOX_ROUTE("sandbox_page_style", "GET", "/pay/style.css", page_style),
     SANDBOX_ROUTE("sandbox_page_show", "GET", "/pay/{token}", page_show),
     SANDBOX_ROUTE("sandbox_page_press", "POST", "/pay/{token}", page_press),
     {.path = NULL},

@@ -1,10 +1,10 @@
 /* Reading the mailbox: pages for people, JSON for tests. HTML parts are shown in a frame that may do nothing:
- * no scripts, no forms, nothing loaded from anywhere. */
+ * no scripts, no forms, nothing loaded from anywhere, but links may open a window. */
 #include "sandbox/mailbox.h"
 
-#include "base/check.h"
 #include "mailbox_sql.h"
 #include "sandbox/form.h"
+#include "sandbox/page.h"
 
 #define LIST_MAX 200
 
@@ -42,43 +42,8 @@ static enum error_code message_clear(struct request *req, const void *input)
 
 /* ---- pages ---- */
 
-static void page_begin(struct buf *out, const char *title)
-{
-    buf_printf(out,
-               "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">"
-               "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>%s</title>"
-               "<link rel=\"stylesheet\" href=\"/mailbox/style.css\"></head><body><main>",
-               title);
-}
-
-static enum error_code respond_page(struct request *req, int status, struct buf *out)
-{
-    BUF_LITERAL(out, "</main></body></html>");
-    CHECK(!out->overflow);
-    struct str html = arena_copy(req->arena, buf_str(out));
-    buf_free(out);
-    respond_header(
-        req, STR("Content-Security-Policy"),
-        STR("default-src 'none'; style-src 'self' 'unsafe-inline'; frame-src 'self'; form-action 'self'; "
-            "base-uri 'none'; frame-ancestors 'none'"));
-    respond_header(req, STR("Cache-Control"), STR("no-store"));
-    return respond_bytes(req, status, STR("text/html; charset=utf-8"), html);
-}
-
-static enum error_code style_show(struct request *req, const void *input)
-{
-    (void)input;
-    return respond_bytes(
-        req, 200, STR("text/css; charset=utf-8"),
-        STR(":root{color-scheme:light dark}body{margin:0;font:1rem/1.5 system-ui,sans-serif}"
-            "main{max-width:60rem;margin:0 auto;padding:1rem}h1{font-size:1.4rem}"
-            "table{width:100%;border-collapse:collapse}th,td{text-align:left;padding:.4rem;"
-            "border-bottom:1px solid #8886}pre{white-space:pre-wrap;overflow-wrap:anywhere;padding:1rem;"
-            "border:1px solid #8886;border-radius:.5rem}iframe{width:100%;height:36rem;background:#fff;"
-            "border:1px solid #8886;border-radius:.5rem}td{overflow-wrap:anywhere}"
-            "@media(max-width:40rem){thead{display:none}tr,td{display:block}td{border:0;padding:.1rem .4rem}"
-            "tr{border-bottom:1px solid #8886;padding:.4rem 0}}"));
-}
+/* A page shows a mail up to this much, escaped. */
+#define MAIL_PAGE_MAX ((size_t)64 * 1024 * 1024)
 
 static void cell(struct buf *out, struct str text)
 {
@@ -96,14 +61,17 @@ static enum error_code mailbox_list(struct request *req, const void *input)
     if (code != ERR_OK)
         return code;
     struct buf out = buf_new(BUF_DEFAULT_MAX);
-    page_begin(&out, "Mailbox");
-    BUF_LITERAL(&out, "<h1>Mailbox</h1><form><label>To <input type=\"search\" name=\"to\" value=\"");
+    page_begin(&out, "Mailbox", false);
+    BUF_LITERAL(&out,
+                "<h1>Mailbox</h1><form class=\"row\"><label>To <input type=\"search\" name=\"to\" value=\"");
     buf_html(&out, recipient);
     BUF_LITERAL(&out, "\"></label> <button>Show</button></form>"
                       "<table><thead><tr><th>Received</th><th>To</th><th>Subject</th></tr></thead><tbody>");
     for (size_t i = 0; i < rows.count; i++) {
         BUF_LITERAL(&out, "<tr>");
-        cell(&out, rows.items[i].received);
+        BUF_LITERAL(&out, "<td>");
+        page_time(&out, rows.items[i].received);
+        BUF_LITERAL(&out, "</td>");
         cell(&out, rows.items[i].to_text);
         buf_printf(&out, "<td><a href=\"/mailbox/%.*s\">", STR_ARG(rows.items[i].id));
         buf_html(&out, rows.items[i].subject.len ? rows.items[i].subject : STR("(no subject)"));
@@ -112,7 +80,23 @@ static enum error_code mailbox_list(struct request *req, const void *input)
     BUF_LITERAL(&out, "</tbody></table>");
     if (rows.count == 0)
         BUF_LITERAL(&out, "<p>No mails yet.</p>");
-    return respond_page(req, 200, &out);
+    return page_respond(req, 200, STR_NONE, &out);
+}
+
+/* The mail in a frame that runs and loads nothing. Its links open in a window of their own, outside the
+ * frame's limits: in the frame the shop's pages refuse to be shown. */
+static void frame(struct buf *out, struct str html)
+{
+    static const char base[] = "<base target=\"_blank\">";
+    struct str head = html, place = STR("<head>");
+    const char *found = memmem(html.ptr, html.len, place.ptr, place.len);
+    head.len = found ? (size_t)(found - html.ptr) + place.len : 0;
+    BUF_LITERAL(out, "<h2>HTML</h2><iframe title=\"The mail as HTML\" sandbox=\"allow-popups "
+                     "allow-popups-to-escape-sandbox\" srcdoc=\"");
+    buf_html(out, head);
+    buf_html(out, (struct str){base, sizeof base - 1});
+    buf_html(out, (struct str){html.ptr + head.len, html.len - head.len});
+    BUF_LITERAL(out, "\"></iframe>");
 }
 
 static enum error_code mail_show(struct request *req, const void *input)
@@ -124,11 +108,11 @@ static enum error_code mail_show(struct request *req, const void *input)
         sandbox_mail_show(req->db, req->arena, (struct sandbox_mail_show_args){in->params[0]}, &row, &found);
     if (code != ERR_OK)
         return code;
-    struct buf out = buf_new(BUF_DEFAULT_MAX);
-    page_begin(&out, "Mail");
+    struct buf out = buf_new(MAIL_PAGE_MAX);
+    page_begin(&out, "Mail", false);
     if (!found) {
         BUF_LITERAL(&out, "<h1>There is no such mail</h1><p><a href=\"/mailbox\">All mails</a></p>");
-        return respond_page(req, 404, &out);
+        return page_respond(req, 404, STR_NONE, &out);
     }
     BUF_LITERAL(&out, "<p><a href=\"/mailbox\">All mails</a></p><h1>");
     buf_html(&out, row.subject);
@@ -137,12 +121,10 @@ static enum error_code mail_show(struct request *req, const void *input)
     BUF_LITERAL(&out, "<br>To ");
     buf_html(&out, row.to_text);
     BUF_LITERAL(&out, "<br>");
-    buf_html(&out, row.received);
+    page_time(&out, row.received);
     BUF_LITERAL(&out, "</p>");
     if (row.html_part.ptr) {
-        BUF_LITERAL(&out, "<h2>HTML</h2><iframe title=\"The mail as HTML\" sandbox srcdoc=\"");
-        buf_html(&out, row.html_part);
-        BUF_LITERAL(&out, "\"></iframe>");
+        frame(&out, row.html_part);
     }
     if (row.text_part.ptr) {
         BUF_LITERAL(&out, "<h2>Text</h2><pre>");
@@ -150,7 +132,7 @@ static enum error_code mail_show(struct request *req, const void *input)
         BUF_LITERAL(&out, "</pre>");
     }
     buf_printf(&out, "<p><a href=\"/mailbox/%.*s/source\">As it came</a></p>", STR_ARG(in->params[0]));
-    return respond_page(req, 200, &out);
+    return page_respond(req, 200, STR_NONE, &out);
 }
 
 static enum error_code mail_source(struct request *req, const void *input)
@@ -170,7 +152,6 @@ static enum error_code mail_source(struct request *req, const void *input)
 
 static const struct api_route mailbox_routes[] = {
     SANDBOX_ROUTE("mailbox_list", "GET", "/mailbox", mailbox_list),
-    SANDBOX_ROUTE("mailbox_style", "GET", "/mailbox/style.css", style_show),
     SANDBOX_ROUTE("mailbox_messages", "GET", "/mailbox/messages", message_list),
     SANDBOX_ROUTE("mailbox_clear", "DELETE", "/mailbox/messages", message_clear),
     SANDBOX_ROUTE("mailbox_show", "GET", "/mailbox/{id}", mail_show),

@@ -17,7 +17,7 @@ FROM (
 
 -- name: sandbox_mail_heads(recipient text?, most int8) :many
 -- returns: id text, from_text text, to_text text, subject text, received text
-SELECT id, from_text, array_to_string(recipients, ', ') AS to_text, subject, to_char(received_at, 'YYYY-MM-DD HH24:MI:SS') AS received
+SELECT id, from_text, array_to_string(recipients, ', ') AS to_text, subject, to_char(received_at, 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS received
 FROM sandbox.mail
 WHERE :recipient::text IS NULL OR recipients @> ARRAY[:recipient::text]
 ORDER BY id DESC
@@ -25,7 +25,7 @@ LIMIT :most;
 
 -- name: sandbox_mail_show(id text) :one
 -- returns: from_text text, to_text text, subject text, received text, text_part text?, html_part text?, raw bytea
-SELECT from_text, array_to_string(recipients, ', ') AS to_text, subject, to_char(received_at, 'YYYY-MM-DD HH24:MI:SS') AS received,
+SELECT from_text, array_to_string(recipients, ', ') AS to_text, subject, to_char(received_at, 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS received,
        text AS text_part, html AS html_part, raw
 FROM sandbox.mail WHERE id = :id;
 

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "http/server.h"
 #include "pg/migrate.h"
+#include "sandbox/page.h"
 #include "sandbox/sandbox_hooks.h"
 #include "sandbox/webhooks.h"
 #include "sandbox_sql.h"
@@ -206,7 +207,8 @@ static size_t routes_gather(struct sandbox *sandbox)
 {
     sandbox->routes = calloc(SANDBOX_ROUTES_MAX, sizeof *sandbox->routes);
     CHECK(sandbox->routes);
-    size_t count = routes_append(sandbox, 0, sandbox_hook_routes);
+    size_t count = routes_append(sandbox, 0, page_index_routes);
+    count = routes_append(sandbox, count, sandbox_hook_routes);
     for (size_t i = 0; sandbox_parts[i]; i++)
         for (size_t t = 0; sandbox_parts[i]->routes && sandbox_parts[i]->routes[t]; t++)
             count = routes_append(sandbox, count, sandbox_parts[i]->routes[t]);

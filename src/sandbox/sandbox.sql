@@ -89,3 +89,16 @@ WHERE (:event_id::text IS NULL OR e.id = :event_id) AND (:object_id::text IS NUL
 INSERT INTO sandbox.endpoint (id, partner, url, secret, events, from_settings)
 VALUES (:id, :partner, :url, :secret, :events, :from_settings)
 ON CONFLICT (id) DO UPDATE SET url = EXCLUDED.url, secret = EXCLUDED.secret, events = EXCLUDED.events;
+
+-- Payments that wait for somebody, the newest first.
+-- name: sandbox_index_payments(most int8) :many
+-- returns: token text, amount int8, currency text, description text, created text
+SELECT page_token AS token, amount, currency, coalesce(description, '') AS description,
+       to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS created
+FROM sandbox.payment_intent WHERE status = 'requires_action' AND page_token IS NOT NULL
+ORDER BY created_at DESC LIMIT :most;
+
+-- name: sandbox_index_parcels(most int8) :many
+-- returns: tracking_code text, status text, updated text
+SELECT tracking_code, status, to_char(updated_at, 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS updated
+FROM sandbox.tracker ORDER BY created_at DESC LIMIT :most;

@@ -227,7 +227,7 @@ test('PAY-1 the hosted page: pay, decline, go back, without a script or anything
   assert.match(declined.headers.location, /redirect_status=failed/);
   assert.strictEqual((await stripe().paymentIntents.retrieve(other.id)).status, 'requires_payment_method');
   assert.strictEqual((await exchange(`${env.sandboxUrl}/pay/page_unknown`)).status, 404);
-  assert.strictEqual((await exchange(`${env.sandboxUrl}/pay/style.css`)).status, 200);
+  assert.strictEqual((await exchange(`${env.sandboxUrl}/style.css`)).status, 200);
 });
 
 test('faults: errors before and after the work, and calls that hang', async () => {

@@ -99,3 +99,12 @@ test('API-1 the page of the contract loads nothing from elsewhere', async () => 
   assert.match(page.headers['content-security-policy'], /script-src 'sha256-/);
   assert.doesNotMatch(page.text, /https?:\/\//, 'no other host');
 });
+
+test('the shop\'s own address is a page that leads on, and so is the one that shoppers come back to', async () => {
+  const home = await env.api.call('home_show', { expect: 200 });
+  assert.match(home.headers['content-security-policy'], /default-src 'none'/);
+  for (const [, target] of home.text.matchAll(/<a href="([^"]+)"/g)) assert.strictEqual((await env.api.get(target)).status, 200, target);
+  const returned = await env.api.call('payment_return', { query: { redirect_status: 'succeeded' }, expect: 200 });
+  assert.match(returned.text, /<h1>Thank you<\/h1>/);
+  assert.ok(returned.text.includes(`<a href="${env.url}/">`));
+});

@@ -110,3 +110,55 @@ test('SHP-1 JOB-4 a person moves the parcel on its page, and reads the mail', { 
     await page.waitForLoadState();
   });
 });
+
+test('the first pages of the shop and of the partners lead on', { timeout: 120000 }, async () => {
+  await onEachScreen('home', async (page) => {
+    await page.goto(`${env.url}/`);
+    await page.getByRole('link', { name: 'The contract' }).click();
+    await page.waitForURL(`${env.url}/docs`);
+  });
+  await onEachScreen('partners', async (page) => {
+    await page.goto(`${env.sandboxUrl}/`);
+    await page.getByRole('link', { name: 'The mailbox' }).click();
+    await page.waitForURL(`${env.sandboxUrl}/mailbox`);
+  });
+  await onEachScreen('returned', async (page) => {
+    await page.goto(`${env.url}/v1/payments/return?redirect_status=failed`);
+    await page.getByText('The payment was not made').waitFor();
+    await page.getByRole('link', { name: 'Back to the shop' }).click();
+    await page.waitForURL(`${env.url}/`);
+  });
+});
+
+test('the contract page fills in what is required only, and a sign-in of the demo shop', { timeout: 120000 }, async () => {
+  await onEachScreen('sign-in', async (page, screen) => {
+    await page.goto(`${env.url}/docs#session_sign_in`);
+    await page.getByText('amy@cathay.example (customer)').waitFor();
+    const operation = page.locator('details.operation#session_sign_in');
+    const body = JSON.parse(await operation.locator('form textarea').inputValue());
+    assert.deepStrictEqual(Object.keys(body).sort(), ['email', 'password']);
+    await env.api.call('session_sign_in', { body, expect: 401 }); // as the contract says; this shop is not the demo's
+    if (screen !== 'phone') return;
+    // A word of a table that fits its line stays on one line.
+    const broken = await operation.evaluate((element) => [...element.querySelectorAll('td code')].filter((code) => {
+      const table = code.closest('table').getBoundingClientRect().width;
+      return code.getClientRects().length > 1 && code.textContent.length * 9 < table;
+    }).map((code) => code.textContent));
+    assert.deepStrictEqual(broken, []);
+  });
+});
+
+test('a link in a mail opens a page of its own', { timeout: 120000 }, async () => {
+  await reaches(await ordered(env, { points: 1000, priceMinor: 10000 }), 'confirmed'); // miles alone
+  const mail = await poll(async () => (await (await fetch(`${env.sandboxUrl}/mailbox/messages`)).json()).data.find(({ html }) => /<a [^>]*href="http/.test(html ?? '')),
+    { timeoutMs: 60000, what: 'a mail with a link' });
+  await onEachScreen('mail', async (page) => {
+    await page.goto(`${env.sandboxUrl}/mailbox/${mail.id}`);
+    const link = page.frameLocator('iframe').locator('a[href^="http"]').first();
+    const target = await link.getAttribute('href');
+    const [opened] = await Promise.all([page.context().waitForEvent('page'), link.click()]);
+    await opened.waitForLoadState();
+    assert.strictEqual(opened.url(), target);
+    await opened.close();
+  });
+});

@@ -43,7 +43,7 @@ test('a server that waits for PostgreSQL ends when it is told to', { timeout: 12
 test('a Redis that is away at the start is told in the log, and the shop opens', { timeout: 120000 }, async () => {
   await env.redis.stop();
   await env.startRole('serve');
-  assert.match(says('serve'), /redis does not answer/);
+  await poll(() => says('serve').includes('redis is away'), { timeoutMs: 60000, what: 'its word' });
   await env.redis.start();
   await env.role('serve').stop();
 });

@@ -263,6 +263,18 @@ class Environment {
     return (await this.db.query(text, values)).rows;
   }
 
+  /** work(query) in one transaction on a connection of its own, rolled back at the end. */
+  async transaction(work) {
+    const client = await this.db.connect();
+    try {
+      await client.query('BEGIN');
+      return await work(async (text, values) => (await client.query(text, values)).rows);
+    } finally {
+      await client.query('ROLLBACK');
+      client.release();
+    }
+  }
+
   /** The variables that make any cathay one of this shop. */
   get variables() {
     return variables(this.settings);

@@ -73,3 +73,13 @@ test('CAT-2 prices and names that change at once leave one listing that fits', a
   await Promise.all(edits);
   await env.verify();
 });
+
+test('CAT-2 a listing that is computed in an older transaction has the price that a younger one has committed', async () => {
+  const { id, variants: [variant] } = await makeProduct(vendor, category, { prices: { HKD: 1000 } });
+  await env.transaction(async (older) => {
+    await older('SELECT now()');
+    await vendor.api.call('price_create', { path: { variant_id: variant }, body: { currency: 'HKD', amount_minor: 777 }, expect: 201 });
+    const [{ price_minor: price }] = await older(`SELECT price_minor::int FROM listing_source WHERE product_id = $1 AND currency = 'HKD'`, [uuidOf(id)]);
+    assert.strictEqual(price, 777);
+  });
+});

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "http/pages.h"
 #include "http/request.h"
 #include "payments_sql.h"
 #include "shop/accounts/accounts.h"
@@ -240,21 +241,16 @@ enum error_code payment_show_handle(struct request *req, const struct api_paymen
 enum error_code payment_return_handle(struct request *req, const struct api_payment_return *in)
 {
     bool paid = in->has_redirect_status && str_equal(in->redirect_status, STR("succeeded"));
-    struct buf out = buf_new(16 * 1024);
-    BUF_LITERAL(&out,
-                "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-                "content=\"width=device-width, initial-scale=1\"><title>");
-    buf_html(&out, str_from(config()->shop_name));
-    BUF_LITERAL(&out, "</title></head><body><main><h1>");
-    buf_html(&out, paid ? STR("Thank you") : STR("The payment was not made"));
-    BUF_LITERAL(&out, "</h1><p>");
-    buf_html(&out, paid ? STR("Your order is confirmed as soon as the gateway has told us of your payment; "
-                              "an e-mail follows.")
-                        : STR("Nothing was taken. You can try again from your order for as long as its goods "
-                              "are there."));
-    BUF_LITERAL(&out, "</p></main></body></html>");
-    CHECK(!out.overflow);
-    struct str html = arena_copy(req->arena, buf_str(&out));
-    buf_free(&out);
-    return respond_bytes(req, 200, STR("text/html; charset=utf-8"), html);
+    struct page_value values[] = {
+        {"shop", str_from(config()->shop_name)},
+        {"title", paid ? STR("Thank you") : STR("The payment was not made")},
+        {"text", paid ? STR("Your order is confirmed as soon as the gateway has told us of your payment; "
+                            "an e-mail follows.")
+                      : STR("Nothing was taken. You can try again from your order for as long as its goods "
+                            "are there.")},
+        {"link", arena_printf(req->arena, "%s/", config()->public_url)},
+    };
+    respond_header(req, STR("Content-Security-Policy"), page_returned_csp);
+    return respond_bytes(req, 200, STR("text/html; charset=utf-8"),
+                         page_fill(req->arena, page_returned, values, sizeof values / sizeof *values));
 }
