@@ -5,6 +5,7 @@ const assert = require('node:assert');
 const { shop, poll, exchange, makePerson, MailSink, Environment, freePort } = require('../harness');
 const { customer } = require('../harness/goods');
 const { placed, paid, sandboxPost } = require('../harness/orders');
+const { sandboxCall, fault } = require('../harness/gateway');
 
 // Mails go to an SMTP server and parser that are not ours.
 let sink;
@@ -43,6 +44,32 @@ test('JOB-4 an order on its way tells its customer: confirmed, shipped, delivere
   await poll(async () => (await env.query("SELECT 1 FROM task WHERE name = 'notify_mail' AND state <> 'done'")).length === 0, { what: 'the tasks to end' });
   const rows = await env.query('SELECT m.template, m.state FROM mail m JOIN orders o ON o.id = m.order_id WHERE o.id = $1', [purchase.uuid]);
   assert.deepStrictEqual(rows.map((row) => `${row.template} ${row.state}`).sort(), ['order_confirmed sent', 'order_delivered sent', 'order_refunded sent', 'order_shipped sent']);
+});
+
+test('PAY-5 "we have refunded" is said when the gateway has sent the money, and an honest word when it could not', async () => {
+  const purchase = await paid(env, { points: 1500, priceMinor: 100000 });
+  const { email } = purchase.buyer;
+  const staff = await makePerson(env, 'manager');
+  const refunds = () => env.query('SELECT id, state, gateway_id FROM refund WHERE order_id = $1 ORDER BY id', [purchase.uuid]);
+  const accepted = (at) => poll(async () => (await refunds())[at]?.gateway_id, { what: 'the gateway to accept it' });
+  const mailsDone = () => poll(async () => (await env.query("SELECT 1 FROM task WHERE name = 'notify_mail' AND state <> 'done'")).length === 0, { what: 'the mails to be sent' });
+  const about = () => sink.mails.filter(({ to, mail }) => to.includes(email) && /refund/.test(mail.subject)).map(({ mail }) => mail);
+  await fault(env, 'refund_pending', 2);
+  await staff.api.call('order_refund', { path: { order_id: purchase.id }, body: { reason: 'Broken' }, expect: 201 });
+  const gatewayId = await accepted(0);
+  await mailsDone();
+  assert.deepStrictEqual(about().map(({ subject }) => subject), [], 'nothing is said before the gateway has done it');
+  await sandboxCall(env, 'POST', `/sandbox/refunds/${gatewayId}/fail`);
+  const [late] = await sink.to(email, /refund for order .* is late/);
+  assert.ok(late.text.includes('HK$850.00') && late.text.includes('1,500 miles are back'), late.text);
+  assert.ok(!/have refunded/.test(late.text));
+
+  const [{ id }] = (await staff.api.call('staff_refund_list', { expect: 200 })).body.items;
+  await staff.api.call('refund_retry', { path: { refund_id: id }, expect: 201 });
+  await sandboxCall(env, 'POST', `/sandbox/refunds/${await accepted(1)}/succeed`);
+  const [done] = await sink.to(email, /A refund of your order/);
+  assert.ok(done.text.includes('HK$850.00') && !done.text.includes('miles'), 'the miles went back with the first one');
+  await env.verify();
 });
 
 test('PAY-4 a payment that fails tells its customer', async () => {

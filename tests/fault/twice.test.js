@@ -102,4 +102,4 @@ test('JOB-2 every task of the shop runs again, all at once and in any order: not
 });
 
 // Started by what this purchase has no part in; their modules' own tests run them twice.
-const ELSEWHERE = new Set(['notify_mail order.partially_refunded']);
+const ELSEWHERE = new Set(['notify_mail refund.failed']);

@@ -159,6 +159,8 @@ class Grown(unittest.TestCase):
         self.check('order_step_batch', batch | {'from_state': 'delivered', 'to_state': 'returned', 'actor': 'staff'}, pruned=of_order)
         self.check('order_line_vendors', {'order_ids': batch['ids']}, pruned=of_order)
         self.check('reservation_confirm_batch', {'order_ids': batch['ids']}, pruned=of_order)
+        for state in ('failed', 'succeeded'):
+            self.check('staff_refund_page', {'state': state, 'most': 20})
         self.check('order_of_payment', {'intent_id': 'pi_bench_000100777'})
 
     def test_staff_filters(self):

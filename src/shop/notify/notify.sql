@@ -14,15 +14,11 @@ UPDATE mail SET state = 'sent', sent_at = now() WHERE id = :id AND state = 'crea
 -- What mails say of an order.
 -- name: mail_order(order_id order_id) :one
 -- returns: number int8, customer_id user_id, name text, email text, currency text, total_minor int8, points int8,
--- points_value_minor int8, cash_minor int8, earn_points int8, address json, refunded_minor int8, refunded_points int8
+-- points_value_minor int8, cash_minor int8, earn_points int8, address json
 SELECT o.number, o.customer_id, u.name, u.email, o.currency, o.total_minor, o.points, o.points_value_minor, o.cash_minor,
-       o.earn_points, o.address::json AS address, r.refunded_minor, r.refunded_points
+       o.earn_points, o.address::json AS address
 FROM orders o
 JOIN users u ON u.id = o.customer_id
-CROSS JOIN LATERAL (
-    SELECT coalesce(sum(amount_minor), 0)::int8 AS refunded_minor, coalesce(sum(points), 0)::int8 AS refunded_points
-    FROM refund WHERE order_id = o.id AND state <> 'failed'
-) r
 WHERE o.id = :order_id;
 
 -- name: mail_lines(order_id order_id) :many

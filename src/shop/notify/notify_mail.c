@@ -70,14 +70,14 @@ static void add_address(struct arena *arena, struct template_scope *scope, struc
         value_add(&items[i], "line", lines[i]);
 }
 
-static void add_refund(struct arena *arena, struct template_scope *scope, const struct mail_order_row *order)
+static void add_refund(struct arena *arena, struct template_scope *scope, const struct order_mail *mail)
 {
-    struct template_scope *cash = section_add(arena, scope, "refund_cash", order->refunded_minor > 0);
-    if (order->refunded_minor > 0)
-        value_add(cash, "amount", money_text(arena, order->refunded_minor, order->currency));
-    struct template_scope *miles = section_add(arena, scope, "refund_miles", order->refunded_points > 0);
-    if (order->refunded_points > 0)
-        value_add(miles, "amount", number_text(arena, order->refunded_points));
+    struct template_scope *cash = section_add(arena, scope, "refund_cash", mail->refunded_minor > 0);
+    if (mail->refunded_minor > 0)
+        value_add(cash, "amount", money_text(arena, mail->refunded_minor, mail->order.currency));
+    struct template_scope *miles = section_add(arena, scope, "refund_miles", mail->refunded_points > 0);
+    if (mail->refunded_points > 0)
+        value_add(miles, "amount", number_text(arena, mail->refunded_points));
 }
 
 static struct template_scope *scope_of(struct arena *arena, const struct order_mail *mail)
@@ -115,7 +115,7 @@ static struct template_scope *scope_of(struct arena *arena, const struct order_m
         value_add(&parcels[i], "state", mail->parcels.items[i].state);
     }
     add_address(arena, scope, order->address);
-    add_refund(arena, scope, order);
+    add_refund(arena, scope, mail);
     return scope;
 }
 

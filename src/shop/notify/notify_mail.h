@@ -11,7 +11,8 @@ struct order_mail {
     struct mail_order_row order;
     struct mail_lines_rows lines;
     struct mail_parcels_rows parcels;
-    struct str reason; /* why the order came into its state; may be absent */
+    struct str reason;                       /* why the order came into its state; may be absent */
+    int64_t refunded_minor, refunded_points; /* of a mail about one refund */
 };
 
 /* Pure: subject, text and HTML in the arena. A template that asks for what is not there is a bug (CHECK). */

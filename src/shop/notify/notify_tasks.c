@@ -20,9 +20,10 @@ static const struct {
     {"order.cancelled", "order_cancelled"},
     {"order.shipped", "order_shipped"},
     {"order.delivered", "order_delivered"},
-    {"order.partially_refunded", "order_refunded"},
-    {"order.refunded", "order_refunded"},
     {"payment.returned", "payment_returned"},
+    /* Not when the order is refunded: the gateway has not been asked then. */
+    {"refund.succeeded", "order_refunded"},
+    {"refund.failed", "refund_failed"},
 };
 
 static const struct mail_template *template_of(struct str event)
@@ -33,19 +34,21 @@ static const struct mail_template *template_of(struct str event)
     return NULL;
 }
 
-static struct str reason_of(struct arena *arena, struct str payload)
+/* What the event itself says: why, and how much a refund is of. */
+static void payload_read(struct arena *arena, struct str payload, struct order_mail *mail)
 {
     json_t *json = json_loadb(payload.ptr ? payload.ptr : "", payload.len, 0, NULL);
     const char *reason = json_string_value(json_object_get(json, "reason"));
-    struct str copy = reason ? arena_copy(arena, str_from(reason)) : STR_NONE;
+    mail->reason = reason ? arena_copy(arena, str_from(reason)) : STR_NONE;
+    mail->refunded_minor = json_integer_value(json_object_get(json, "amount_minor"));
+    mail->refunded_points = json_integer_value(json_object_get(json, "points"));
     json_decref(json);
-    return copy;
 }
 
 static enum error_code order_read(struct task_run *run, struct order_mail *mail, bool *found)
 {
     mail->order_id = (struct order_id){run->event.aggregate_id};
-    mail->reason = reason_of(run->arena, run->event.payload);
+    payload_read(run->arena, run->event.payload, mail);
     enum error_code code =
         mail_order(run->db, run->arena, (struct mail_order_args){mail->order_id}, &mail->order, found);
     if (code != ERR_OK || !*found)
