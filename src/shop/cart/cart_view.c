@@ -10,24 +10,6 @@ struct cart_limits cart_limits_configured(void)
     return (struct cart_limits){(int32_t)config()->cart_quantity_max, (size_t)config()->cart_lines_max};
 }
 
-static bool category_excluded(const struct miles_policy *policy, struct uuid_array path)
-{
-    for (size_t i = 0; i < path.count; i++)
-        for (size_t j = 0; j < policy->excluded_categories.count; j++)
-            if (uuid_equal(path.items[i], policy->excluded_categories.items[j]))
-                return true;
-    return false;
-}
-
-static enum miles_tender tender_of(const struct miles_policy *policy, const struct cart_read_row *row)
-{
-    if (str_equal(row->tender, STR("points_only")))
-        return TENDER_POINTS_ONLY;
-    if (str_equal(row->tender, STR("cash_only")) || category_excluded(policy, row->category_path))
-        return TENDER_CASH_ONLY;
-    return TENDER_ANY;
-}
-
 static const enum api_cart_price_state price_states[] = {
     [CART_PRICE_CURRENT] = API_CART_PRICE_STATE_CURRENT,
     [CART_PRICE_INCREASED] = API_CART_PRICE_STATE_INCREASED,
@@ -116,8 +98,10 @@ static void fill_lines(struct arena *arena, const struct cart_read_rows *rows, s
             continue;
         cart->subtotal_minor += line.line_total_minor;
         if (view->has_policy)
-            view->miles_lines[view->miles_line_count++] = (struct miles_line){
-                .total_minor = line.line_total_minor, .tender = tender_of(&view->policy, row)};
+            view->miles_lines[view->miles_line_count++] =
+                (struct miles_line){.total_minor = line.line_total_minor,
+                                    .tender = miles_tender_of(&view->policy, miles_tender_parse(row->tender),
+                                                              row->category_path)};
     }
     cart->orderable = cart->lines.count > 0 && !issue && cart->subtotal_minor <= MONEY_MINOR_MAX;
 }

@@ -351,13 +351,6 @@ static enum error_code fetch_carts(struct batch *batch)
     return code;
 }
 
-static enum miles_tender parse_tender(struct str text)
-{
-    return str_equal(text, STR("points_only")) ? TENDER_POINTS_ONLY
-           : str_equal(text, STR("cash_only")) ? TENDER_CASH_ONLY
-                                               : TENDER_ANY;
-}
-
 static enum error_code fetch_variants(struct batch *batch)
 {
     struct checkout_variant_batch_rows rows = {0};
@@ -384,7 +377,7 @@ static enum error_code fetch_variants(struct batch *batch)
         variant->for_sale = row->for_sale;
         variant->has_price = row->amount_minor.present;
         variant->price_minor = row->amount_minor.value;
-        variant->tender = parse_tender(row->tender);
+        variant->tender = miles_tender_parse(row->tender);
         variant->category_path = row->category_path;
         find_stocks(batch, row->variant_id)->product_id = row->product_id;
     }

@@ -90,15 +90,6 @@ static bool sale_is_good(struct checkout_order *order)
     return false;
 }
 
-static bool in_excluded_category(const struct miles_policy *policy, struct uuid_array path)
-{
-    for (size_t i = 0; i < path.count; i++)
-        for (size_t j = 0; j < policy->excluded_categories.count; j++)
-            if (uuid_equal(path.items[i], policy->excluded_categories.items[j]))
-                return true;
-    return false;
-}
-
 static int64_t available_of(const struct checkout_stocks *stocks)
 {
     int64_t sum = 0;
@@ -176,8 +167,7 @@ static bool line_is_good(struct checkout_order *order, size_t at)
     }
     line->split = (struct miles_line){
         .total_minor = money_times(money_of(line->price_minor, order->currency), line->quantity).minor,
-        .tender =
-            in_excluded_category(order->policy, variant->category_path) ? TENDER_CASH_ONLY : variant->tender,
+        .tender = miles_tender_of(order->policy, variant->tender, variant->category_path),
     };
     return good;
 }

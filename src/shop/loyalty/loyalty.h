@@ -33,6 +33,12 @@ enum miles_tender { TENDER_ANY, TENDER_POINTS_ONLY, TENDER_CASH_ONLY };
 /* The most lines that one order has. */
 #define MILES_LINES_MAX 100
 
+/* Pure. As products have it: "points_only", "cash_only", "any". */
+enum miles_tender miles_tender_parse(struct str text);
+/* Pure. How goods below these categories are paid: where the rules exclude one, in cash alone. */
+enum miles_tender miles_tender_of(const struct miles_policy *policy, enum miles_tender tender,
+                                  struct uuid_array category_path);
+
 /* A line as the split sees it. */
 struct miles_line {
     int64_t total_minor;

@@ -23,6 +23,23 @@ static int64_t points_covering(const struct miles_policy *policy, int64_t minor)
     return ratio_ceil(minor, policy->points_unit, policy->minor_unit);
 }
 
+enum miles_tender miles_tender_parse(struct str text)
+{
+    return str_equal(text, STR("points_only")) ? TENDER_POINTS_ONLY
+           : str_equal(text, STR("cash_only")) ? TENDER_CASH_ONLY
+                                               : TENDER_ANY;
+}
+
+enum miles_tender miles_tender_of(const struct miles_policy *policy, enum miles_tender tender,
+                                  struct uuid_array category_path)
+{
+    for (size_t i = 0; i < category_path.count; i++)
+        for (size_t j = 0; j < policy->excluded_categories.count; j++)
+            if (uuid_equal(category_path.items[i], policy->excluded_categories.items[j]))
+                return TENDER_CASH_ONLY;
+    return tender;
+}
+
 void miles_quote(const struct miles_policy *policy, const struct miles_line *lines, size_t count,
                  int64_t available_points, struct miles_quote *quote)
 {

@@ -182,6 +182,8 @@ static enum error_code take_anew(struct pg *db, struct arena *arena, struct orde
         code = loyalty_hold(db, arena, order->customer_id, order->points.count, order->id, &hold_id);
     if (code == ERR_OK)
         code = inventory_reservations_reacquire(db, arena, order->id);
+    if (code == ERR_OK) /* whoever takes goods off sale waits for the stock rows that are locked now */
+        code = order_goods_sold(db, arena, order->id);
     if (code != ERR_OK)
         return code;
     struct order_hold_set_args args = {

@@ -109,11 +109,19 @@ order_confirm_fn order_confirm_settle_queue, order_confirm_settle_fetch;
 enum error_code order_release(struct pg *db, struct arena *arena, struct order *order, enum order_state to,
                               const struct order_cause *cause);
 
+/* In a transaction, with the order locked, from payment_failed or expired: a shopper who tries again. As
+ * order_reacquire, and what the order takes is examined as that of a new one, with its stock locked: goods
+ * that are not sold any more, prices and a worth of its points that are not the frozen ones are told in
+ * `error` line by line (ERR_CHECKOUT_REJECTED), and the transaction has to be rolled back.
+ * ERR_RETRY_OVER: it was placed more than payment_retry_s ago. */
+enum error_code order_retry(struct pg *db, struct arena *arena, struct order *order,
+                            const struct order_cause *cause, struct error *error);
+
 /* In a transaction, with the order locked, from payment_failed or expired: reserves its lines and holds its
- * points anew (at the frozen prices) and moves back to pending_payment with a new time limit; for a shopper
- * who tries again, and for a success that came late. ERR_SALE_RELEASED: it was bought in a flash sale, whose
- * units are sold again as soon as an order has come to nothing. ERR_OUT_OF_STOCK, ERR_POINTS_SHORT: nothing
- * changed, the transaction may go on. ERR_TRANSITION. */
+ * points anew (at the frozen prices) and moves back to pending_payment with a new time limit; by itself for a
+ * success that came late. ERR_SALE_RELEASED: it was bought in a flash sale, whose units are sold again as
+ * soon as an order has come to nothing. ERR_OUT_OF_STOCK (also for goods that are not sold any more),
+ * ERR_POINTS_SHORT: nothing changed, the transaction may go on. ERR_TRANSITION. */
 enum error_code order_reacquire(struct pg *db, struct arena *arena, struct order *order,
                                 const struct order_cause *cause);
 

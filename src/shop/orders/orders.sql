@@ -54,6 +54,25 @@ SELECT id, sequence, :from_state, :to_state, :actor, :actor_id, :reason FROM mov
 -- name: order_hold_set(order_id order_id, hold_id uuid?, expires_at timestamptz) :exec
 UPDATE orders SET hold_id = :hold_id, expires_at = :expires_at WHERE id = :order_id;
 
+-- What an order's lines are today, beside what they were when it was placed; in their order. Whether they are for sale and what they
+-- cost is what the checkout engine asks, too (checkout_variant_batch).
+-- name: order_goods_list(order_id order_id) :many
+-- returns: unit_price_minor int8, total_minor int8, is_there bool, for_sale bool, price_minor int8?, tender text, category_path uuid[]
+SELECT l.unit_price_minor, l.total_minor, v.id IS NOT NULL AS is_there,
+       coalesce(v.state = 'active' AND p.state = 'published' AND n.state = 'active', false) AS for_sale,
+       (SELECT r.amount_minor FROM price r
+        WHERE r.variant_id = l.variant_id AND r.currency = o.currency
+          AND r.valid_from <= now() AND (r.valid_until IS NULL OR r.valid_until > now())
+        ORDER BY r.valid_from DESC, r.id DESC LIMIT 1) AS price_minor,
+       coalesce(p.tender, 'any') AS tender, coalesce(p.category_path, '{}') AS category_path
+FROM orders o
+JOIN order_line l ON l.order_id = :order_id
+LEFT JOIN variant v ON v.id = l.variant_id
+LEFT JOIN product p ON p.id = v.product_id
+LEFT JOIN vendor n ON n.id = v.vendor_id
+WHERE o.id = :order_id
+ORDER BY l.line_no;
+
 -- Who sends which line.
 -- name: order_line_vendors(order_ids order_id[]) :many
 -- returns: order_id order_id, line_no int2, vendor_id vendor_id

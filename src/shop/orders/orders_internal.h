@@ -14,6 +14,9 @@ struct order_step_batch_args order_step_args(const struct order_id *ids, size_t 
 struct event order_step_event(struct arena *arena, struct order *order, enum order_state to,
                               struct str reason);
 
+/* ERR_OUT_OF_STOCK where a line's goods are not sold any more. */
+enum error_code order_goods_sold(struct pg *db, struct arena *arena, struct order_id order_id);
+
 /* Lists are paged by the id of the last order shown. False: the answer is ERR_VALIDATION, set on the request.
  */
 bool order_cursor_parse(struct request *req, bool has_cursor, struct str cursor, struct opt_order_id *before);

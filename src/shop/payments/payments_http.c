@@ -105,7 +105,7 @@ static enum error_code prepare(struct pg *db, void *context)
                                     STR("Another attempt to pay")};
         code = order_unpaid_check(db, req->arena, order, &req->error);
         if (!code)
-            code = order_reacquire(db, req->arena, order, &cause);
+            code = order_retry(db, req->arena, order, &cause, &req->error);
         if (code == ERR_OUT_OF_STOCK || code == ERR_POINTS_SHORT)
             return error_set(&req->error, code, "The order cannot be begun anew: %s",
                              code == ERR_OUT_OF_STOCK ? "its goods are gone" : "its miles are spent");
