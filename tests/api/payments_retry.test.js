@@ -2,7 +2,7 @@
 // PAY-4: an order that failed or expired is paid by another attempt within a time, and examined as a new one is.
 const { test } = require('node:test');
 const assert = require('node:assert');
-const { shop, Environment, makePerson } = require('../harness');
+const { shop, poll, Environment, makePerson } = require('../harness');
 const { decline, pay } = require('../harness/gateway');
 const { goods, customer, orderOf, relist } = require('../harness/goods');
 const { ordered, begun, reaches } = require('../harness/buying');
@@ -79,6 +79,7 @@ test('PAY-4 all lines are told at once, with what is missing beside', async () =
   await priced({ variant: other }, 21000);
   const { body } = await again(purchase);
   assert.deepStrictEqual(body.errors, [{ field: 'lines[0].unit_price_minor', reason: 'price_changed: 9000' }, { field: 'lines[1].unit_price_minor', reason: 'price_changed: 21000' }]);
+  await poll(async () => (await env.violations()).length === 0, { what: 'the listing of what is sold out' });
 });
 
 test('PAY-4 another attempt is refused where miles are worth something else by now', async () => {
