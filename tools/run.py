@@ -295,7 +295,7 @@ class Shop:
         # The shop writes its lines itself, so that it can bound the file; what a crash prints comes to the same.
         environment = {'CATHAY_LOG_FILE': self.log} | self.environment
         with open(self.log, 'ab') as log:
-            line = services.as_user([os.path.join(PROJECT, 'build/cathay'), 'all'], None, 'TERM')
+            line = services.as_user([os.path.join(PROJECT, 'build/cathay'), 'supervise', 'all'], None, 'TERM')
             self.process = subprocess.Popen(line, cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             start_new_session=True)
         deadline = time.monotonic() + READY_TIMEOUT_S

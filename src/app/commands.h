@@ -16,5 +16,6 @@ int config_command(int argc, char **argv);
 int serve_command(int argc, char **argv);
 int sandbox_command(int argc, char **argv);
 int all_command(int argc, char **argv);
+int supervise_command(int argc, char **argv);
 
 #endif

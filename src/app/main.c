@@ -17,6 +17,7 @@ static const struct command {
     {"worker", worker_command, "background tasks"},
     {"scheduler", scheduler_command, "periodic tasks"},
     {"sandbox", sandbox_command, "the partners for development: gateway, carrier, mailbox"},
+    {"supervise", supervise_command, "one of these roles, started again when it crashes"},
     {"migrate", migrate_command, "bring the database to this program's schema"},
     {"demo", demo_command, "fill an empty shop with products and people, and print their sign-ins"},
     {"verify", verify_command, "check every invariant of the data on a live database"},

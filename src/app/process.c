@@ -1,7 +1,9 @@
 #include "app/process.h"
 
+#include "base/check.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "pg/migrate.h"
 #include "redis/memory.h"
 #include "work/work.h"
@@ -9,6 +11,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -42,6 +45,20 @@ static enum error_code start_modules(struct pg *db, struct error *error)
         }
     }
     return ERR_OK;
+}
+
+/* What the supervisor above this process tells it; 0 without one. */
+static void count_crashes(const char *role)
+{
+    char label[64];
+    int64_t crashes = 0;
+    const char *told = getenv(SUPERVISOR_CRASHES_VARIABLE);
+    if (told && !str_to_int64(str_from(told), &crashes))
+        crashes = 0;
+    snprintf(label, sizeof label, "role=\"%s\"", role);
+    metric_add(metric_counter("cathay_process_crashes_total",
+                              "Ends of this role's process that its supervisor made up for", label),
+               crashes);
 }
 
 #define DATABASE_RETRY_S 1
@@ -79,6 +96,8 @@ static enum error_code begin(const char *role, const char *database_url, bool sh
     sigset_t set = stop_signals();
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    check_signals_install(role);
+    count_crashes(role);
     struct error error = {.code = ERR_OK};
     enum log_level level = LOG_INFO;
     enum error_code code = ERR_OK;

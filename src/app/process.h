@@ -5,6 +5,10 @@
 
 #include "base/error.h"
 
+/* How a supervisor tells its process how often the ones before it have crashed. No setting: people do not set
+ * it. */
+#define SUPERVISOR_CRASHES_VARIABLE "SUPERVISOR_CRASHES"
+
 /* For a role that takes no arguments: -1 to go on, else the exit status after help was printed, or an
  * argument refused in one line. */
 int process_only_help(int argc, char **argv, const char *help);

@@ -119,7 +119,7 @@ static void run_check(struct pg *db, struct check *check)
     if (check->code)
         snprintf(check->reason, sizeof check->reason, "%s",
                  pg_error(db)->detail[0] ? pg_error(db)->detail : error_title(check->code));
-    check_context_set(NULL);
+    check_hand_clear();
 }
 
 static void print_text(const struct check *check)

@@ -16,6 +16,15 @@ static enum phase_result refused(struct http_exchange *x, enum error_code code)
     return PHASES_REFUSED;
 }
 
+/* For the report of a crash on this thread, until the request is answered or handed on. What is told lives as
+ * long as the exchange, or for ever. */
+static void take_in_hand(const struct http_exchange *x)
+{
+    const struct api_route *route = x->req.route;
+    check_context_set(route ? route->operation_id : NULL);
+    check_request_set(str_from(route ? route->method : NULL), x->req.request_id, 1);
+}
+
 /* ---- head ---- */
 
 static enum phase_result phase_route(struct http_exchange *x)
@@ -150,6 +159,7 @@ enum phase_result phases_head(struct http_exchange *x)
     struct request *req = &x->req;
     req->phase = PHASE_TRACE;
     trace_begin(x);
+    take_in_hand(x);
     req->phase = PHASE_LIMITS;
     set_client(x);
     enum error_code code = limits_address(x);
@@ -161,6 +171,7 @@ enum phase_result phases_head(struct http_exchange *x)
     enum phase_result result = phase_route(x);
     if (result != PHASES_CONTINUE)
         return result;
+    take_in_hand(x);
     if (answer_scope(x) == ANSWER_PUBLIC && answers_peek(x))
         return PHASES_ANSWERED;
     code = phase_early(x);
@@ -187,6 +198,7 @@ void phases_malformed(struct http_exchange *x, enum error_code code, const char 
     counter_add(&x->loop->metrics.requests_malformed, 1);
     x->req.method = x->head.method;
     trace_begin(x);
+    take_in_hand(x);
     x->client = x->connection->peer;
     enum error_code limited = limits_address(x);
     if (limited)
@@ -260,11 +272,9 @@ static enum error_code call_handler(struct http_exchange *x)
     struct request *req = &x->req;
     req->phase = PHASE_HANDLER;
     log_context_set(req->request_id, req->traceparent);
-    check_context_set(req->route->operation_id);
     stream_handling_set(x);
     enum error_code code = req->route->handle(req, x->input);
     stream_handling_set(NULL);
-    check_context_set(NULL);
     log_context_clear();
     return code;
 }
@@ -273,9 +283,12 @@ void phases_work(struct http_exchange *x, struct pg *db, struct shared_cache *sh
 {
     x->req.db = db;
     x->shared_cache = shared_cache;
+    take_in_hand(x);
     enum error_code code = decode_and_check(x);
-    if (!code && x->fill && shared_cache && answers_shared(x))
+    if (!code && x->fill && shared_cache && answers_shared(x)) {
+        check_hand_clear();
         return;
+    }
     if (!code)
         code = call_handler(x);
     x->req.db = NULL;
@@ -284,9 +297,10 @@ void phases_work(struct http_exchange *x, struct pg *db, struct shared_cache *sh
         CHECK(code == ERR_OK);
         response_encode(x);
         exchange_finished(x);
-        return;
+    } else {
+        phases_finish(x, code);
     }
-    phases_finish(x, code);
+    check_hand_clear();
 }
 
 static void run_async(struct http_exchange *x)
@@ -297,12 +311,14 @@ static void run_async(struct http_exchange *x)
         return;
     }
     x->away = true;
+    take_in_hand(x);
     struct request *req = &x->req;
     const struct api_route *route = req->route;
     req->phase = PHASE_HANDLER;
     log_context_set(req->request_id, req->traceparent);
     code = route->handle(req, x->input); /* x may be back already, but is looked at only after this */
     log_context_clear();
+    check_hand_clear();
     if (code)
         phases_finish(x, code);
 }
@@ -321,6 +337,7 @@ static void dispatch(struct http_exchange *x)
         break;
     }
     x->away = true;
+    check_hand_clear();
     if (workers_push(&x->server->pool, x))
         return;
     x->away = false;
@@ -453,6 +470,7 @@ static size_t bucket_of(int64_t duration_us)
 
 void phases_log(struct http_exchange *x, int status, int64_t bytes)
 {
+    check_hand_clear();
     x->req.phase = PHASE_LOG;
     int64_t duration_us = clock_monotonic_us() - x->req.started_us;
     const struct http_server_options *options = &x->server->options;

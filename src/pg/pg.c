@@ -265,7 +265,7 @@ enum error_code pg_query_send(struct pg *db, const struct pg_statement *statemen
     enum error_code code = pg_connect(db);
     if (code)
         return code;
-    check_context_set(statement->name);
+    check_statement_set(statement->name);
     int slot = slot_of(statement);
     bool prepare_first = !is_prepared(db, slot);
     if (prepare_first && !db->pipeline) {
@@ -339,6 +339,7 @@ enum error_code pg_query_result(struct pg *db, PGresult **result)
         return ERR_DATABASE;
     CHECK(db->pending_count > 0);
     const struct pg_statement *statement = db->pending[db->pending_head].statement;
+    check_statement_set(statement ? statement->name : NULL);
     bool prepare_first = db->pending[db->pending_head].prepare_first;
     db->pending_head = (db->pending_head + 1) % PENDING_MAX;
     db->pending_count--;

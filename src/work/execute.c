@@ -211,6 +211,7 @@ void task_execute(struct pg *db, struct arena *arena, struct uuid owner, const s
     const struct task_definition *definition = execution.definition;
     int64_t started_us = clock_monotonic_us();
     check_context_set(definition->name);
+    check_request_set(STR_NONE, (struct str){id_text, len}, 1);
     enum error_code code = definition->mode == TASK_TRANSACTION
                                ? pg_transaction(db, run_in_transaction, &execution)
                                : run_free(&execution);
@@ -230,6 +231,6 @@ void task_execute(struct pg *db, struct arena *arena, struct uuid owner, const s
             task_schedule_result(db, (struct task_schedule_result_args){str_from(definition->name), STR_NONE},
                                  NULL);
     }
-    check_context_set(NULL);
+    check_hand_clear();
     log_context_clear();
 }

@@ -265,10 +265,21 @@ static void drop_old_plans(struct lane *lane)
     pg_execute(lane->db, "DISCARD PLANS"); /* a lost connection shows again in the batch */
 }
 
+static void name_thread(const struct lane *lane)
+{
+    struct str role = str_from(lane->lanes->options.role);
+    if (str_starts_with(role, STR("cathay ")))
+        role = (struct str){role.ptr + 7, role.len - 7};
+    char name[16];
+    snprintf(name, sizeof name, "%.*s-%d", STR_ARG(role), lane->number % 10);
+    pthread_setname_np(pthread_self(), name);
+}
+
 static void *lane_main(void *argument)
 {
     struct lane *lane = argument;
     struct lanes *lanes = lane->lanes;
+    name_thread(lane);
     pthread_mutex_lock(&lanes->lock);
     for (;;) {
         size_t count = take_batch(lane);
@@ -287,7 +298,10 @@ static void *lane_main(void *argument)
         drop_old_plans(lane);
         lane->items += (int64_t)count;
         metric_observe(lanes->batch_items, (int64_t)count);
+        check_context_set(lanes->options.role);
+        check_request_set(STR_NONE, lane->batch[0]->request_id, count);
         lanes->options.run(lane->number, lane->db, lane->arena, lane->batch, count);
+        check_hand_clear();
         pthread_mutex_lock(&lanes->lock);
         lane->busy = false;
         set_clear(lane->in_flight);

@@ -25,6 +25,7 @@
 struct lane_item {
     const uint64_t *touches;
     size_t touch_count;
+    struct str request_id; /* whose it is, for the report of a crash */
     /* the lanes' own */
     struct lane_item *next;
     int64_t queued_us;

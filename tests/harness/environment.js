@@ -63,11 +63,12 @@ class Role {
     this.settings = settings;
     this.log = log;
     this.child = null;
+    this.supervised = false; // set before start(): under `cathay supervise`, which starts it again when it crashes
   }
 
   start() {
     const output = fs.openSync(this.log, 'a');
-    this.child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', program, this.subcommand],
+    this.child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', program, ...(this.supervised ? ['supervise'] : []), this.subcommand],
       { env: { ...cleanEnvironment(), ...variables(this.settings) }, stdio: ['ignore', output, output], cwd: project });
     fs.closeSync(output);
     this.stopping = false;

@@ -85,6 +85,7 @@ enum error_code order_place_handle(struct request *req, const struct api_order_p
     order->body_hash = (struct str){(const char *)req->body_hash, sizeof req->body_hash};
     order->address = address_json(&body->address, req->arena);
     order->traceparent = req->traceparent;
+    order->request_id = req->request_id;
     order->points = body->points;
     order->has_cash = body->has_cash_minor;
     order->cash_minor_seen = body->cash_minor;
@@ -182,6 +183,7 @@ enum error_code sale_order_place_handle(struct request *req, const struct api_sa
     order->body_hash = hash_with_sale(req, in->sale_id);
     order->address = address_json(&in->body.address, req->arena);
     order->traceparent = req->traceparent;
+    order->request_id = req->request_id;
     order->points = in->body.points;
     order->has_cash = in->body.has_cash_minor;
     order->cash_minor_seen = in->body.cash_minor;

@@ -129,6 +129,7 @@ struct checkout_order {
     struct str body_hash; /* of the request */
     struct str address;   /* JSON */
     struct str traceparent;
+    struct str request_id; /* for the report of a crash */
     int64_t points;
     bool has_cash; /* the shopper names the cash that the quote showed */
     int64_t cash_minor_seen;

@@ -141,7 +141,8 @@ enum error_code checkout_submit(struct checkout_command *command)
     touches[0] = lane_hash(order->customer_id.uuid);
     for (size_t i = 0; i < order->line_count; i++)
         touches[i + 1] = lane_hash(order->lines[i].variant_id.uuid);
-    command->item = (struct lane_item){.touches = touches, .touch_count = order->line_count + 1};
+    command->item = (struct lane_item){
+        .touches = touches, .touch_count = order->line_count + 1, .request_id = order->request_id};
     return lanes_submit(engine.lanes, &command->item);
 }
 

@@ -358,7 +358,8 @@ enum error_code payment_webhook_submit(struct webhook_command *command)
     command->touch = lane_hash_text(event->kind == GATEWAY_EVENT_INTENT   ? event->intent.id
                                     : event->kind == GATEWAY_EVENT_REFUND ? event->refund.intent_id
                                                                           : event->id);
-    command->item = (struct lane_item){.touches = &command->touch, .touch_count = !command->refused};
+    command->item = (struct lane_item){
+        .touches = &command->touch, .touch_count = !command->refused, .request_id = command->req->request_id};
     return lanes_submit(lanes, &command->item);
 }
 
