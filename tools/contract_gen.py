@@ -392,8 +392,13 @@ class Contract:
                 out["body_max"] = 0
 
     def account(self, operation, out):
-        """The member of the body that names an account, whose attempts are limited together."""
+        """The member of the body that names an account, whose attempts are limited together; `caller`: who is signed in."""
         out["account"] = operation.get("x-limit-account")
+        out["caller"] = out["account"] == "caller"
+        if out["caller"]:
+            out["account"] = None
+            if "anonymous" in out["roles"] or out["limit"] != "sign-in":
+                self.wrong(operation.line_of("x-limit-account"), "x-limit-account: caller is for operations of class sign-in that nobody calls without an account")
         if out["account"] is None:
             return
         schema, _ = self.resolve(out["body"]) if out["body"] is not None else (None, 0)
@@ -439,6 +444,7 @@ struct api_route {
     uint32_t roles; /* 1u << enum api_role */
     enum api_limit limit;
     struct str (*limit_account)(const void *in); /* the account that the request names; NULL: none */
+    bool limit_caller; /* or it is the caller's own */
     enum api_run run;
     enum api_idempotency idempotency;
     size_t body_max; /* bytes; 0: the operation takes no body */
@@ -492,6 +498,7 @@ def source(contract):
                 f'        .method = "{operation["method"]}",', f"        .path = {c_string(operation['path'])},",
                 f"        .roles = {roles},", f"        .limit = API_LIMIT_{constant(operation['limit'])},",
                 f"        .limit_account = {name + '_account' if operation['account'] else 'NULL'},",
+                f"        .limit_caller = {c_bool(operation['caller'])},",
                 f"        .run = API_RUN_{constant(operation['run'])},",
                 f"        .idempotency = API_IDEMPOTENCY_{constant(operation['idempotency'])},",
                 f"        .body_max = {operation['body_max']},", f"        .raw_body = {c_bool(operation['raw'])},",

@@ -8,7 +8,9 @@
  * strangers by one of their address. Who signs in is also bound by the account that is named: attempts from
  * many addresses meet in one quota. So that a stranger who uses it up does not lock the owner out, a success
  * makes the address known to the account, and from there another quota counts, that of account and address
- * together. Names of accounts are hashed with a key of the shop's: Redis does not hold them.
+ * together. Who gives the current password of the account that she is signed in to guesses as well: such
+ * attempts have a quota of that account, whatever the address and the session. Names of accounts are hashed
+ * with a key of the shop's: Redis does not hold them.
  *
  * The local limiter is asked for every request, as soon as the head is there. What it refuses the shared one
  * would refuse as well, since this server's requests are a part of all; so a flood costs Redis nothing, and
@@ -105,13 +107,16 @@ struct account_hash {
 /* The contract has brought the address into its one form (x-text: email). */
 static struct account_hash account_hash(const struct http_exchange *x, bool with_address)
 {
-    struct str name = x->req.route->limit_account(x->input);
+    bool own = x->req.route->limit_caller;
+    const struct uuid *user = &x->req.principal.user_id.uuid;
+    struct str name = own ? (struct str){(const char *)user->bytes, sizeof user->bytes}
+                          : x->req.route->limit_account(x->input);
     struct account_hash hash, key;
     const char *secret = config()->token_keys;
     crypto_generichash(key.bytes, sizeof key.bytes, (const unsigned char *)secret, strlen(secret), NULL, 0);
     crypto_generichash_state state;
     crypto_generichash_init(&state, key.bytes, sizeof key.bytes, sizeof hash.bytes);
-    unsigned char which = with_address;
+    unsigned char which = own ? 2 : with_address;
     crypto_generichash_update(&state, &which, 1);
     crypto_generichash_update(&state, (const unsigned char *)name.ptr, name.len);
     if (with_address)
@@ -132,7 +137,7 @@ static size_t account_name(char name[SHARED_LIMITER_NAME_MAX], const char *prefi
 
 static bool names_account(const struct http_exchange *x)
 {
-    return is_limited(x) && x->req.route->limit_account;
+    return is_limited(x) && (x->req.route->limit_account || x->req.route->limit_caller);
 }
 
 /* The account's key joins the others. */
@@ -155,7 +160,8 @@ static void account_question(const struct http_exchange *x, struct shared_questi
 
 void limits_succeeded(struct http_exchange *x)
 {
-    if (!x->loop->shared_limiter || !x->req.route || !names_account(x) || !x->input)
+    if (!x->loop->shared_limiter || !x->req.route || !names_account(x) || !x->input ||
+        x->req.route->limit_caller)
         return;
     char name[SHARED_LIMITER_NAME_MAX];
     struct account_hash here = account_hash(x, true);
@@ -193,7 +199,7 @@ static bool shared_asked(struct http_exchange *x)
     struct shared_question question = {.count = x->limit_key_count};
     for (size_t i = 0; i < x->limit_key_count; i++)
         limit_name(x, &x->limit_keys[i], &question.limits[i]);
-    if (names_account(x))
+    if (names_account(x) && !x->req.route->limit_caller)
         account_question(x, &question);
     x->away = shared_limiter_ask(x->loop->shared_limiter, &question, x);
     if (!x->away)

@@ -105,6 +105,19 @@ exactly(servers, 'FRD-1 who is signed in and signs in is bound by her quota, her
   assert.match(refused[0].headers['ratelimit-policy'], /^"sign-in-account";/);
 });
 
+exactly(servers, 'FRD-1 SEC guesses of the current password count against the account, from every address and in every session', async () => {
+  const owner = await makePerson(env);
+  const other = await makePerson(env);
+  const change = (api, person, current, token = person.token) => api.call('me_password_set', { token, headers: { 'X-Forwarded-For': newAddress() },
+    body: { current_password: current, new_password: 'quite another long one' }, expect: [204, 401, 429] });
+  const session = (await signIn(servers()[0], owner.email, newAddress(), owner.password)).body.access_token;
+  const { refused, allowed } = await inTurn(3 * ATTEMPTS, (api, i) => change(api, owner, `a guess ${i}`, i % 2 ? session : owner.token));
+  assert.strictEqual(allowed, ATTEMPTS);
+  assert.strictEqual(refused[0].headers['ratelimit-policy'], `"sign-in-account";q=${ATTEMPTS};w=900`);
+  assert.strictEqual((await change(servers()[0], owner, owner.password)).status, 429, 'not even the right one, so that it is not told');
+  assert.strictEqual((await change(servers()[1], other, other.password)).status, 204, 'other accounts are not touched');
+});
+
 exactly(servers, 'FRD-1 SEC an account that is not there is limited alike', async () => {
   const email = newName();
   const { refused, allowed } = await inTurn(3 * ATTEMPTS, (api) => signIn(api, email, newAddress()));

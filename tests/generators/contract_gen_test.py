@@ -102,6 +102,8 @@ class Wrong(unittest.TestCase):
         (changed(8, "      x-limit: write\n      x-lane: 1"), 9,
          "'x-lane' is not known in an operation; known are x-body-max, x-cache, x-early, x-errors, x-idempotency, x-limit, x-limit-account,"
          " x-open-query, x-raw-body, x-role, x-run"),
+        (changed(8, "      x-limit: read\n      x-limit-account: caller"), 9,
+         "x-limit-account: caller is for operations of class sign-in that nobody calls without an account"),
         (changed(8, "      x-limit: sign-in\n      x-limit-account: a"), 9,
          "x-limit-account names a required string of the body of an operation of class sign-in"),
         (changed(8, "      x-limit: write\n      x-errors: [conflict, no_such_code]"), 9,
