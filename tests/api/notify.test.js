@@ -100,6 +100,42 @@ test('JOB-4 what people write is text in a mail, in its headers as in its body',
   assert.ok(mail.html.includes('&lt;b&gt;Bold&lt;/b&gt;'));
 });
 
+test('SEC names and addresses make no links in mails: nobody can have the shop send them to others', async () => {
+  const buyer = await makePerson(env, 'customer', { name: 'Visit http://evil.example now' });
+  const purchase = await placed(env, { buyer, more: { address: { name: 'www.evil.example', line1: 'mail me@evil.example', city: 'Hong Kong', country: 'HK' } } });
+  await purchase.pay();
+  const [mail] = await sink.to(buyer.email, /is confirmed/);
+  assert.strictEqual(mail.to.value[0].name, 'customer');
+  assert.ok(mail.text.includes('Dear customer,'));
+  for (const part of [mail.text, mail.html]) assert.doesNotMatch(part, /evil\.example|http:\/\/evil|me@/);
+  assert.ok(mail.text.includes('www. evil. example'), 'an address is still told');
+});
+
+test('SEC a mailbox that nobody has proved to be his gets so many mails a day, over all accounts; who has paid gets all of his', async () => {
+  const own = await Environment.start({ settings: { smtp_url: sink.url, mail_unverified_per_day: 3 } });
+  try {
+    const box = `victim${Date.now()}`;
+    const emails = [`${box}@cathay.example`, `${box}+1@cathay.example`, `${box.slice(0, 3)}.${box.slice(3)}+2@cathay.example`];
+    const people = [];
+    for (const email of emails) people.push(await makePerson(own, 'customer', { email }));
+    await Promise.all([...people, ...people].map(async (buyer) => {
+      const purchase = await placed(own, { buyer });
+      await buyer.api.call('order_cancel', { path: { order_id: purchase.id }, expect: 200 });
+    }));
+    const states = async () => (await own.query('SELECT state, count(*)::int FROM mail GROUP BY state ORDER BY state')).map(({ state, count }) => `${count} ${state}`);
+    await poll(async () => (await states()).join() === '3 sent,3 withheld', { what: 'three mails of six' });
+    assert.strictEqual(sink.mails.filter(({ to }) => emails.includes(to[0])).length, 3);
+    const payer = people[0];
+    const { id } = await (await placed(own, { buyer: payer })).pay();
+    await poll(async () => (await own.query(`SELECT FROM mail WHERE template = 'order_confirmed' AND state = 'sent'`)).length === 1, { what: `the mail of ${id}` });
+    const other = await placed(own);
+    await other.buyer.api.call('order_cancel', { path: { order_id: other.id }, expect: 200 });
+    await sink.to(other.buyer.email, /is cancelled/);
+  } finally {
+    await own.stop();
+  }
+});
+
 test('JOB-2 an event gives one mail, however often its task runs', async () => {
   const purchase = await paid(env);
   await sink.to(purchase.buyer.email, /is confirmed/);

@@ -38,9 +38,9 @@ async function makeVendor(environment, name = `Vendor ${count += 1}`) {
  * Somebody who is signed in: {id, uuid, email, password, role, token, refreshToken, api}. `api` is the client as this person.
  * role: customer, vendor (vendorId: a uuid, else a new vendor), support, manager, admin.
  */
-async function makePerson(environment, role = 'customer', { vendorId, name = `Person ${role}`, api = environment.api } = {}) {
+async function makePerson(environment, role = 'customer', { vendorId, name = `Person ${role}`, api = environment.api, email: given } = {}) {
   count += 1;
-  const email = `${role}.${process.pid}.${count}.${crypto.randomBytes(3).toString('hex')}@people.example`;
+  const email = given ?? `${role}.${process.pid}.${count}.${crypto.randomBytes(3).toString('hex')}@people.example`;
   const registered = await api.call('user_register', { token: null, expect: 201, body: { email, password: PASSWORD, name } });
   let tokens = registered.body;
   const { rows: [user] } = await environment.db.query('SELECT id FROM users WHERE email = $1', [email]);

@@ -1,7 +1,20 @@
--- The mail of an event; at most one for each template.
--- name: mail_insert(id mail_id, event_id event_id, template text, user_id user_id, order_id order_id, message_id text) :exec
-INSERT INTO mail (id, event_id, template, user_id, order_id, message_id)
-VALUES (:id, :event_id, :template, :user_id, :order_id, :message_id)
+-- Whoever makes a mail holds this lock of the mailbox until his transaction ends, so that mails of several workers are counted.
+-- name: mail_mailbox_lock(mailbox bytea) :one
+-- returns: locked int8
+SELECT count(*) AS locked FROM (SELECT pg_advisory_xact_lock(hashtextextended(encode(:mailbox, 'hex'), 0)) OFFSET 0) l;
+
+-- The mail of an event; at most one for each template. Nobody proves that the address is his; who has paid with money once from this account is
+-- taken to be. Others' mailboxes get so many mails in 24 hours, over all accounts; 0: any number.
+-- name: mail_insert(id mail_id, event_id event_id, template text, user_id user_id, order_id order_id, message_id text, mailbox bytea, most int8) :exec
+INSERT INTO mail (id, event_id, template, user_id, order_id, message_id, mailbox, state)
+SELECT :id::uuid, :event_id::uuid, :template::text, :user_id::uuid, :order_id::uuid, :message_id::text, :mailbox::bytea,
+    CASE WHEN :most::int8 = 0
+           OR EXISTS (SELECT FROM orders
+                      WHERE customer_id = :user_id AND cash_minor > 0
+                        AND state NOT IN ('pending_payment', 'payment_failed', 'cancelled', 'expired'))
+           OR (SELECT count(*) FROM (SELECT FROM mail WHERE mailbox = :mailbox AND created_at > now() - interval '24 hours'
+                                       AND state <> 'withheld' LIMIT :most) m) < :most
+         THEN 'created' ELSE 'withheld' END
 ON CONFLICT (event_id, template) DO NOTHING;
 
 -- name: mail_show(event_id event_id, template text) :one

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/config.h"
+#include "shop/notify/mail_words.h"
 
 #include <jansson.h>
 
@@ -62,7 +63,7 @@ static void add_address(struct arena *arena, struct template_scope *scope, struc
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const char *value = json_string_value(json_object_get(json, names[i]));
         if (value && *value)
-            lines[count++] = arena_copy(arena, str_from(value));
+            lines[count++] = mail_without_links(arena, str_from(value));
     }
     json_decref(json);
     struct template_scope *items = section_add(arena, scope, "address", count);
@@ -87,7 +88,7 @@ static struct template_scope *scope_of(struct arena *arena, const struct order_m
     char id[ID_TEXT_MAX];
     order_id_text(mail->order_id, id);
     value_add(scope, "shop", str_from(config()->shop_name));
-    value_add(scope, "name", order->name);
+    value_add(scope, "name", mail_name(arena, order->name));
     value_add(scope, "number", arena_printf(arena, "%lld", (long long)order->number));
     value_add(scope, "link", arena_printf(arena, "%s/orders/%s", config()->public_url, id));
     value_add(scope, "total", money_text(arena, order->total_minor, order->currency));
@@ -100,7 +101,7 @@ static struct template_scope *scope_of(struct arena *arena, const struct order_m
     section_add(arena, scope, "earned", order->earn_points > 0);
     struct template_scope *reason = section_add(arena, scope, "reason", mail->reason.len > 0);
     if (mail->reason.len > 0)
-        value_add(reason, "text", mail->reason);
+        value_add(reason, "text", mail_without_links(arena, mail->reason));
     struct template_scope *lines = section_add(arena, scope, "lines", mail->lines.count);
     for (size_t i = 0; i < mail->lines.count; i++) {
         value_add(&lines[i], "title", mail->lines.items[i].title);
@@ -134,5 +135,5 @@ void order_mail_fill(struct arena *arena, const struct order_mail *mail, const s
     message->text = filled(arena, template->text, scope, false);
     message->html = filled(arena, template->html, scope, true);
     message->to = mail->order.email;
-    message->to_name = mail->order.name;
+    message->to_name = mail_name(arena, mail->order.name);
 }

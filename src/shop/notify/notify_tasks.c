@@ -6,6 +6,7 @@
 #include "base/config.h"
 #include "base/log.h"
 #include "shop/notify/mail_send.h"
+#include "shop/notify/mail_words.h"
 #include "shop/notify/notify_internal.h"
 #include "shop/notify/notify_mail.h"
 
@@ -59,6 +60,28 @@ static enum error_code order_read(struct task_run *run, struct order_mail *mail,
     return code;
 }
 
+struct row_work {
+    struct task_run *run;
+    struct mail_insert_args args;
+    struct mail_show_row *row;
+};
+
+static enum error_code row_make(struct pg *db, void *context)
+{
+    const struct row_work *work = context;
+    struct mail_mailbox_lock_row lock;
+    bool found = false;
+    enum error_code code = mail_mailbox_lock(
+        db, work->run->arena, (struct mail_mailbox_lock_args){work->args.mailbox}, &lock, &found);
+    if (code == ERR_OK)
+        code = mail_insert(db, work->args, NULL);
+    if (code == ERR_OK)
+        code =
+            mail_show(db, work->run->arena, (struct mail_show_args){work->args.event_id, work->args.template},
+                      work->row, &found);
+    return code == ERR_OK && !found ? ERR_INTERNAL : code;
+}
+
 /* The row of this mail, made or found. */
 static enum error_code row_ensure(struct task_run *run, const struct mail_template *template,
                                   const struct order_mail *mail, struct mail_show_row *row)
@@ -77,13 +100,11 @@ static enum error_code row_ensure(struct task_run *run, const struct mail_templa
         .user_id = mail->order.customer_id,
         .order_id = mail->order_id,
         .message_id = arena_printf(run->arena, "%.32s.%s@%.*s", event, template->name, STR_ARG(domain)),
+        .mailbox = mail_box(run->arena, mail->order.email),
+        .most = config()->mail_unverified_per_day,
     };
-    enum error_code code = mail_insert(run->db, args, NULL);
-    bool found = false;
-    if (code == ERR_OK)
-        code = mail_show(run->db, run->arena, (struct mail_show_args){args.event_id, args.template}, row,
-                         &found);
-    return code == ERR_OK && !found ? ERR_INTERNAL : code;
+    struct row_work work = {run, args, row};
+    return pg_transaction(run->db, row_make, &work);
 }
 
 struct done {
@@ -112,6 +133,11 @@ enum error_code notify_mail_task(struct task_run *run)
         return task_fail_for_good(run, "the order does not exist");
     struct mail_show_row row;
     code = row_ensure(run, template, &mail, &row);
+    if (code == ERR_OK && str_equal(row.state, STR("withheld"))) {
+        log_write(LOG_WARN, "mail withheld: its mailbox has had its share",
+                  LOG_TEXT("template", template->name));
+        return ERR_OK;
+    }
     if (code != ERR_OK || str_equal(row.state, STR("sent")))
         return code;
     struct mail_message message = {

@@ -1,4 +1,5 @@
 /* Templates, amounts and the message on the wire: against texts written by hand. */
+#include "shop/notify/mail_words.h"
 #include "shop/notify/notify_mail.h"
 
 #include <setjmp.h>
@@ -208,13 +209,47 @@ static void no_header_is_injected(void **state)
     buf_free(&out);
 }
 
+static void words_make_no_links(void **state)
+{
+    (void)state;
+    struct arena *arena = arena_new();
+    static const char *const cases[][2] = {
+        {"Visit http://evil.example/x", "Visit http: //evil. example/x"},
+        {"www.evil.com", "www. evil. com"},
+        {"evil\xe3\x80\x82\xe4\xb8\xad\xe5\x9b\xbd", "evil\xe3\x80\x82 \xe4\xb8\xad\xe5\x9b\xbd"},
+        {"evil\xef\xbc\x8e"
+         "com",
+         "evil\xef\xbc\x8e com"},
+        {"me@evil.com", "me @ evil. com"},
+        {"mailto:me", "mailto: me"},
+        {"J.R. Tolkien, Flat 5.B, No.5/F", "J.R. Tolkien, Flat 5.B, No.5/F"},
+        {"Attn: Mei", "Attn: Mei"},
+        {"", ""},
+        {".com", ".com"},
+        {"a.", "a."},
+        {"@", " @ "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct str plain = mail_without_links(arena, str_from(cases[i][0]));
+        assert_true(str_equal(plain, str_from(cases[i][1])));
+    }
+    assert_true(str_equal(mail_name(arena, STR("Mei & Sons")), STR("Mei & Sons")));
+    assert_true(str_equal(mail_name(arena, STR("win at evil.com")), STR("customer")));
+    struct str one = mail_box(arena, STR("mei.chan+shop@Mail.example"));
+    assert_true(str_equal(one, mail_box(arena, STR("MEICHAN@mail.example"))));
+    assert_false(str_equal(one, mail_box(arena, STR("meichan@other.example"))));
+    mail_box(arena, STR("no address"));
+    arena_free(arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sections_repeat_and_nest),     cmocka_unit_test(html_is_escaped_and_text_is_not),
         cmocka_unit_test(broken_templates_are_told),    cmocka_unit_test(amounts),
         cmocka_unit_test(confirmed_mail_is_as_written), cmocka_unit_test(every_template_fills),
-        cmocka_unit_test(message_on_the_wire),          cmocka_unit_test(no_header_is_injected),
+        cmocka_unit_test(words_make_no_links),          cmocka_unit_test(message_on_the_wire),
+        cmocka_unit_test(no_header_is_injected),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
