@@ -482,6 +482,11 @@ def part_api(run):
         open(coverage_path() + '.whole', 'wb').close()
 
 
+def part_bounds(run):
+    run.build('test')
+    run.node(node_files('tests/bounds/*.test.js'), run.environment(TEST_PROGRAM='build-test/cathay'))
+
+
 def part_contract(run):
     import yaml
     with open(os.path.join(PROJECT, 'api', 'openapi.yaml')) as file:

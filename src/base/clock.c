@@ -3,6 +3,11 @@
 #include <stdio.h>
 #include <time.h>
 
+/* What RFC 3339 can write in UTC, from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z: a time at a distance
+ * from UTC may be beyond, and could not be told again. */
+#define FIRST_S (-62135596800LL)
+#define LAST_S 253402300799LL
+
 static int64_t read_clock(clockid_t id)
 {
     struct timespec now;
@@ -120,10 +125,14 @@ bool clock_parse(struct str text, int64_t *time_us)
     if (!parse_offset(text, &at, &offset_s) || at != text.len)
         return false;
     tm.tm_year = year - 1900;
-    int month_day = tm.tm_mday, month = tm.tm_mon;
+    int month_day = tm.tm_mday, month = tm.tm_mon, second = tm.tm_sec;
+    tm.tm_sec = 0; /* a leap second would move the day on */
     time_t seconds = timegm(&tm);
     if (tm.tm_mday != month_day || tm.tm_mon != month) /* 30 February was moved to March */
         return false;
-    *time_us = ((int64_t)seconds - offset_s) * 1000000 + fraction;
+    int64_t utc_s = (int64_t)seconds + second - offset_s;
+    if (utc_s < FIRST_S || utc_s > LAST_S)
+        return false;
+    *time_us = utc_s * 1000000 + fraction;
     return true;
 }

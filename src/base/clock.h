@@ -14,7 +14,8 @@ int64_t clock_monotonic_us(void);
 #define CLOCK_TEXT_MAX 32
 /* "2026-03-01T09:30:00.123456Z", terminated; the length is returned. */
 size_t clock_format(int64_t time_us, char out[CLOCK_TEXT_MAX]);
-/* RFC 3339 with up to nine digits of fraction (the rest of a microsecond is cut off) and any offset. */
+/* RFC 3339 with up to nine digits of fraction (the rest of a microsecond is cut off) and any offset, of
+ * the years 1 to 9999 in UTC: what is beyond could not be written again. */
 bool clock_parse(struct str text, int64_t *time_us);
 /* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, 5.6.7), 29 characters and a terminator. */
 void clock_format_http(int64_t time_us, char out[30]);

@@ -54,7 +54,7 @@ struct uuid uuid_new(void)
 struct uuid uuid_floor(int64_t time_us)
 {
     struct uuid id = {{0}};
-    put_time(&id, (uint64_t)(time_us / 1000));
+    put_time(&id, time_us > 0 ? (uint64_t)(time_us / 1000) : 0);
     id.bytes[6] = 0x70;
     id.bytes[8] = 0x80;
     return id;
@@ -90,12 +90,10 @@ void uuid_hex(struct uuid id, char out[32])
     }
 }
 
+/* Small letters only: an identifier has one spelling. */
 static int hex_value(char c)
 {
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 bool uuid_parse(struct str text, struct uuid *id)

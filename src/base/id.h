@@ -19,7 +19,7 @@ struct uuid_array {
 
 /* A new UUIDv7; within one thread each is greater than the one before. */
 struct uuid uuid_new(void);
-/* The smallest UUIDv7 of that time: a bound for range scans. */
+/* The smallest UUIDv7 of that time: a bound for range scans. Times before 1970 are the beginning of it. */
 struct uuid uuid_floor(int64_t time_us);
 /* Milliseconds since 1970 that a UUIDv7 carries. */
 int64_t uuid_time_ms(struct uuid id);
@@ -48,7 +48,7 @@ static inline bool uuid_is_zero(struct uuid a)
 }
 /* 32 lower-case hex digits, not terminated. */
 void uuid_hex(struct uuid id, char out[32]);
-/* 32 hex digits, or 36 characters with hyphens. */
+/* 32 hex digits in small letters, or 36 characters with hyphens. */
 bool uuid_parse(struct str text, struct uuid *id);
 
 #define ID_TEXT_MAX 40

@@ -4,12 +4,6 @@
 
 typedef __int128 wide;
 
-static int64_t narrow(wide value)
-{
-    CHECK(value >= -(wide)MONEY_MINOR_MAX && value <= (wide)MONEY_MINOR_MAX);
-    return (int64_t)value;
-}
-
 bool currency_parse(struct str text, struct currency *currency)
 {
     if (text.len != 3)
@@ -34,39 +28,36 @@ struct str currency_str(const struct currency *currency)
 
 struct money money_of(int64_t minor, struct currency currency)
 {
-    return (struct money){narrow(minor), currency};
-}
-
-struct money money_add(struct money a, struct money b)
-{
-    CHECK(currency_equal(a.currency, b.currency));
-    return (struct money){narrow((wide)a.minor + b.minor), a.currency};
-}
-
-struct money money_subtract(struct money a, struct money b)
-{
-    CHECK(currency_equal(a.currency, b.currency));
-    return (struct money){narrow((wide)a.minor - b.minor), a.currency};
-}
-
-struct money money_times(struct money a, int64_t quantity)
-{
-    return (struct money){narrow((wide)a.minor * quantity), a.currency};
+    return (struct money){minor, currency};
 }
 
 struct points points_of(int64_t count)
 {
-    return (struct points){narrow(count)};
+    return (struct points){count};
 }
 
-struct points points_add(struct points a, struct points b)
+static bool within(wide minor, struct currency currency, struct money *result)
 {
-    return (struct points){narrow((wide)a.count + b.count)};
+    if (minor < -(wide)MONEY_MINOR_MAX || minor > (wide)MONEY_MINOR_MAX)
+        return false;
+    *result = (struct money){(int64_t)minor, currency};
+    return true;
 }
 
-struct points points_subtract(struct points a, struct points b)
+bool money_add(struct money a, struct money b, struct money *result)
 {
-    return (struct points){narrow((wide)a.count - b.count)};
+    CHECK(currency_equal(a.currency, b.currency));
+    return within((wide)a.minor + b.minor, a.currency, result);
+}
+
+bool money_times(struct money a, int64_t quantity, struct money *result)
+{
+    return within((wide)a.minor * quantity, a.currency, result);
+}
+
+static int64_t capped(wide value)
+{
+    return value > (wide)RATIO_MAX ? RATIO_MAX : (int64_t)value;
 }
 
 static wide product(int64_t value, int64_t numerator, int64_t denominator)
@@ -77,17 +68,12 @@ static wide product(int64_t value, int64_t numerator, int64_t denominator)
 
 int64_t ratio_floor(int64_t value, int64_t numerator, int64_t denominator)
 {
-    return narrow(product(value, numerator, denominator) / denominator);
-}
-
-int64_t ratio_round(int64_t value, int64_t numerator, int64_t denominator)
-{
-    return narrow((product(value, numerator, denominator) * 2 + denominator) / ((wide)denominator * 2));
+    return capped(product(value, numerator, denominator) / denominator);
 }
 
 int64_t ratio_ceil(int64_t value, int64_t numerator, int64_t denominator)
 {
-    return narrow((product(value, numerator, denominator) + denominator - 1) / denominator);
+    return capped((product(value, numerator, denominator) + denominator - 1) / denominator);
 }
 
 void split_by_weight(int64_t total, const int64_t *weights, size_t count, int64_t *parts)

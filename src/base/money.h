@@ -1,6 +1,6 @@
 /* Money and points: integers in their smallest unit, never floating point. The two are different types, and
- * money of two currencies does not mix. Arithmetic is checked: an overflow or a mixed currency is a bug and
- * stops the process; amounts from outside are bounded by the contract long before that. */
+ * money of two currencies does not mix. Sums and products of amounts that are each within their bounds can
+ * leave them: arithmetic says so, and never stops the process. */
 #ifndef CATHAY_BASE_MONEY_H
 #define CATHAY_BASE_MONEY_H
 
@@ -20,9 +20,14 @@ struct points {
     int64_t count;
 };
 
-/* The largest amount that the shop handles in one sum: keeps every product of two terms within 128 bits. */
+/* The largest amount that the shop handles in one sum. */
 #define MONEY_MINOR_MAX ((int64_t)1000000000000000)
 #define POINTS_MAX ((int64_t)1000000000000000)
+
+/* What one order may total, and the most points that one smallest unit of money may cost or earn: together
+ * the points of an order stay within POINTS_MAX. api/openapi.yaml says the same of cash_minor. */
+#define ORDER_TOTAL_MINOR_MAX ((int64_t)1000000000000)
+#define POINTS_PER_MINOR_MAX ((int64_t)1000)
 
 /* False unless text is three capital letters. */
 bool currency_parse(struct str text, struct currency *currency);
@@ -30,18 +35,18 @@ bool currency_equal(struct currency a, struct currency b);
 struct str currency_str(const struct currency *currency);
 
 struct money money_of(int64_t minor, struct currency currency);
-struct money money_add(struct money a, struct money b);
-struct money money_subtract(struct money a, struct money b);
-struct money money_times(struct money a, int64_t quantity);
-
 struct points points_of(int64_t count);
-struct points points_add(struct points a, struct points b);
-struct points points_subtract(struct points a, struct points b);
 
-/* The two roundings of the shop. value * numerator / denominator, towards zero; and to the nearest, halves
- * away from zero. value >= 0, numerator >= 0, denominator > 0. */
+/* False where the result is beyond MONEY_MINOR_MAX in either direction; *result is untouched then. The
+ * currencies of a sum are the same. */
+bool money_add(struct money a, struct money b, struct money *result) __attribute__((warn_unused_result));
+bool money_times(struct money a, int64_t quantity, struct money *result) __attribute__((warn_unused_result));
+
+/* The roundings of the shop: value * numerator / denominator, towards zero, and upwards. value >= 0,
+ * numerator >= 0, denominator > 0. A result beyond RATIO_MAX is RATIO_MAX, which no balance and no total
+ * reaches. */
+#define RATIO_MAX INT64_MAX
 int64_t ratio_floor(int64_t value, int64_t numerator, int64_t denominator);
-int64_t ratio_round(int64_t value, int64_t numerator, int64_t denominator);
 int64_t ratio_ceil(int64_t value, int64_t numerator, int64_t denominator);
 
 /* Splits `total` over `count` weights so that the parts add up to it exactly (largest remainder; of equal

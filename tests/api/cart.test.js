@@ -135,6 +135,20 @@ test('CRT-1 limits: what is not for sale, too many of one thing, too many lines,
   await cart.remove(variants[1]);
 });
 
+test('CRT-1 CHK-2 a cart that is more than an order may total is not orderable, and the quote says so', async () => {
+  const { variants } = await goods(env, { variants: 2, onHand: 200, priceMinor: 100000000000 });
+  const buyer = await customer(env, { points: 5000 });
+  const cart = await cartOf(buyer);
+  const { body } = await cart.add(variants[0], 11, { expect: 400 });
+  assert.deepStrictEqual(body.errors, [{ field: 'quantity', reason: 'above_order_limit: 1000000000000' }]);
+  await cart.add(variants[0], 10);
+  assert.strictEqual(cart.body.orderable, true);
+  await cart.add(variants[1], 10);
+  assert.deepStrictEqual([cart.body.orderable, cart.body.subtotal_minor], [false, 2000000000000]);
+  const quote = await buyer.api.call('cart_quote_show', { expect: 409 });
+  assert.deepStrictEqual(quote.body.errors, [{ field: 'lines', reason: 'above_order_limit: 1000000000000' }]);
+});
+
 test('CRT-1 CHK-5 prices and stock that changed since are told line by line', async () => {
   const { product, variants: [one, two, three, four] } = await goods(env, { variants: 4, onHand: 20 });
   const cart = await guestCart();

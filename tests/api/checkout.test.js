@@ -131,6 +131,20 @@ test('CHK-1 bad input is told by field', async () => {
   await buyer.api.call('order_place', { body, key: null, expect: 400 });
 });
 
+test('CHK-5 lines that together are more than an order may total are refused by line, and the shop goes on', async () => {
+  const { variants } = await goods(env, { variants: 2, onHand: 2000, priceMinor: 100000000000 });
+  const buyer = await customer(env);
+  const place = (lines, expect) => buyer.api.call('order_place', { body: orderOf(lines), expect });
+  for (const quantity of [11, 999]) {
+    const { body } = await place([[variants[0], quantity]], 409);
+    assert.deepStrictEqual([body.code, body.errors], ['checkout_rejected', [{ field: 'lines[0].quantity', reason: 'above_order_limit: 1000000000000' }]]);
+  }
+  const { body } = await place([[variants[0], 9], [variants[1], 2]], 409);
+  assert.deepStrictEqual(body.errors, [{ field: 'lines[1].quantity', reason: 'above_order_limit: 1000000000000' }]);
+  assert.deepStrictEqual(await env.query('SELECT DISTINCT reserved FROM stock WHERE variant_id = ANY($1)', [variants.map((one) => one.id)]), [{ reserved: 0 }]);
+  await buyer.api.call('cart_mine_show', { expect: 200 });
+});
+
 test('CHK-3 a key is the customer\'s own', async () => {
   const { variants: [variant] } = await goods(env);
   const [one, other] = [await customer(env), await customer(env)];

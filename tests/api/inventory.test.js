@@ -82,6 +82,19 @@ test('INV-1 stock never falls below nothing or below what is reserved', async ()
   await env.verify();
 });
 
+test('INV-1 a location keeps at most a milliard of one thing: what is more is refused by its field', async () => {
+  const { variants: [variant] } = await makeProduct(vendor, category, { stock: 5, location });
+  await env.query(`WITH moved AS (INSERT INTO movement (id, variant_id, location_id, quantity, reason)
+      SELECT gen_random_uuid(), variant_id, location_id, 999999000, 'receipt' FROM stock WHERE variant_id = $1)
+    UPDATE stock SET on_hand = on_hand + 999999000 WHERE variant_id = $1`, [uuidOf(variant)]);
+  const refused = await move(variant, 1000000, { expect: 409 });
+  assert.deepStrictEqual([refused.body.code, refused.body.errors], ['out_of_range', [{ field: 'quantity', reason: 'makes more than 1000000000 pieces at this location' }]]);
+  await move(variant, 995);
+  assert.strictEqual((await stockOf(variant)).locations[0].on_hand, 1000000000);
+  await move(variant, -1000);
+  await env.verify();
+});
+
 test('INV-1 movements that make no sense are refused', async () => {
   const { variants: [variant] } = await makeProduct(vendor, category);
   const foreign = await makeLocation(other);

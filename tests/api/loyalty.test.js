@@ -87,6 +87,18 @@ test('LOY-1 the database refuses to change or delete a transfer', async () => {
   await assert.rejects(env.query('TRUNCATE transfer'), /never changed or deleted/);
 });
 
+test('CHK-2 rules under which a unit of money is more than a thousand points are refused by their field', async () => {
+  const manager = await makePerson(env, 'manager');
+  const rate = { currency: 'HKD', points_unit: 100, minor_unit: 1000, earn_minor: 500, earn_points: 1 };
+  const create = (more, expect) => manager.api.call('miles_policy_create', { expect,
+    body: { minimum_points: 500, step_points: 100, maximum_share: 10000, return_window_days: 30, rates: [{ ...rate, currency: 'USD' }, { ...rate, ...more }] } });
+  const reason = 'is more than 1000 points for the smallest unit of money';
+  assert.deepStrictEqual((await create({ points_unit: 1000000, minor_unit: 999 }, 400)).body.errors, [{ field: 'rates[1].points_unit', reason }]);
+  assert.deepStrictEqual((await create({ earn_points: 1000000, earn_minor: 1 }, 400)).body.errors, [{ field: 'rates[1].earn_points', reason }]);
+  await create({ points_unit: 1000000, minor_unit: 1000, earn_points: 1000000, earn_minor: 1000 }, 201);
+  await create({}, 201);
+});
+
 test('CHK-2 a new version of the rules is in force at once, and orders name theirs', async () => {
   const manager = await makePerson(env, 'manager');
   const { body: { policies: [before] } } = await env.api.call('miles_policy_list', { expect: 200 });

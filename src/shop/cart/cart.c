@@ -66,6 +66,13 @@ enum cart_line_issue cart_line_issue(const struct cart_line_facts *facts)
     return facts->available < facts->quantity ? CART_NOT_ENOUGH_STOCK : CART_ISSUE_NONE;
 }
 
+int64_t cart_line_total_minor(const struct cart_line_facts *facts)
+{
+    struct money total;
+    bool within = money_times(money_of(facts->price_minor, (struct currency){""}), facts->quantity, &total);
+    return within ? total.minor : MONEY_MINOR_MAX;
+}
+
 bool cart_if_match(struct str header, int32_t version)
 {
     if (str_equal(str_trim(header), STR("*")))

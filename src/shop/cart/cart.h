@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/id.h"
+#include "base/money.h"
 #include "pg/pg.h"
 #include "work/work.h"
 
@@ -66,6 +67,8 @@ enum cart_line_issue {
     CART_NO_STOCK,
     CART_NOT_ENOUGH_STOCK
 };
+/* MONEY_MINOR_MAX where it is more than that, which no order takes. */
+int64_t cart_line_total_minor(const struct cart_line_facts *facts);
 enum cart_price_state cart_line_price_state(const struct cart_line_facts *facts);
 enum cart_stock_state cart_line_stock_state(const struct cart_line_facts *facts);
 /* Why the line cannot be ordered as it is. */

@@ -176,6 +176,11 @@ static enum error_code check_more(struct request *req, const struct cart_item_fa
         return error_set(&req->error, ERR_VALIDATION, "There may be at most %d of one thing in a cart",
                          limits.quantity_max);
     }
+    struct cart_line_facts line = {.price_minor = facts->price_minor.value, .quantity = (int32_t)quantity};
+    if (cart_line_total_minor(&line) > ORDER_TOTAL_MINOR_MAX) {
+        error_field_add(&req->error, "quantity", "above_order_limit: %lld", (long long)ORDER_TOTAL_MINOR_MAX);
+        return error_set(&req->error, ERR_VALIDATION, "That is more than one order may total");
+    }
     if (!facts->quantity.present && facts->line_count >= (int64_t)limits.lines_max)
         return error_set(&req->error, ERR_CONFLICT, "The cart is full: it takes %zu lines", limits.lines_max);
     if (!saved && quantity > facts->available)

@@ -44,6 +44,10 @@ enum error_code cart_quote_show_handle(struct request *req, const struct api_car
         return code;
     if (!view.has_policy)
         return error_set(&req->error, ERR_CONFLICT, "Miles are not redeemed in this currency");
+    if (view.cart.subtotal_minor > ORDER_TOTAL_MINOR_MAX) {
+        error_field_add(&req->error, "lines", "above_order_limit: %lld", (long long)ORDER_TOTAL_MINOR_MAX);
+        return error_set(&req->error, ERR_CHECKOUT_REJECTED, "The cart is more than one order may total");
+    }
     const struct miles_quote *miles = &view.quote;
     int64_t points[SPLITS_MAX], allowed;
     size_t count = cart_splits(miles->minimum, miles->maximum, miles->step, miles->required, points,

@@ -64,7 +64,7 @@ static struct api_cart_line line_of(const struct cart_read_row *row, const struc
         .stock_state = stock_states[cart_line_stock_state(facts)],
         .available = stock_shown(facts->available),
         .has_line_total_minor = facts->has_price,
-        .line_total_minor = facts->has_price ? facts->price_minor * facts->quantity : 0,
+        .line_total_minor = facts->has_price ? cart_line_total_minor(facts) : 0,
         .has_issue = issue != CART_ISSUE_NONE,
         .issue = issue != CART_ISSUE_NONE ? issues[issue] : (enum api_cart_line_issue)0,
         .added_at = row->added_at.value,
@@ -103,7 +103,7 @@ static void fill_lines(struct arena *arena, const struct cart_read_rows *rows, s
                                     .tender = miles_tender_of(&view->policy, miles_tender_parse(row->tender),
                                                               row->category_path)};
     }
-    cart->orderable = cart->lines.count > 0 && !issue && cart->subtotal_minor <= MONEY_MINOR_MAX;
+    cart->orderable = cart->lines.count > 0 && !issue && cart->subtotal_minor <= ORDER_TOTAL_MINOR_MAX;
 }
 
 static enum error_code load_policy(struct pg *db, struct arena *arena, struct cart_view *view,

@@ -165,21 +165,34 @@ static bool line_is_good(struct checkout_order *order, size_t at)
         refuse_field(order, at, "quantity", "out_of_stock", stock_shown(available), true);
         good = false;
     }
-    line->split = (struct miles_line){
-        .total_minor = money_times(money_of(line->price_minor, order->currency), line->quantity).minor,
-        .tender = miles_tender_of(order->policy, variant->tender, variant->category_path),
-    };
+    line->split.tender = miles_tender_of(order->policy, variant->tender, variant->category_path);
     return good;
+}
+
+/* Each line within its bounds, and still more than one order may total: the line that is too much is told. */
+static bool add_line(struct checkout_order *order, size_t at, struct money *subtotal)
+{
+    struct checkout_line *line = &order->lines[at];
+    struct money total;
+    if (!money_times(money_of(line->price_minor, order->currency), line->quantity, &total) ||
+        !money_add(*subtotal, total, subtotal) || subtotal->minor > ORDER_TOTAL_MINOR_MAX) {
+        refuse_field(order, at, "quantity", "above_order_limit", ORDER_TOTAL_MINOR_MAX, true);
+        return false;
+    }
+    line->split.total_minor = total.minor;
+    return true;
 }
 
 static bool lines_are_good(struct checkout_order *order)
 {
-    bool good = true;
-    order->subtotal_minor = 0;
+    bool good = true, within = true;
+    struct money subtotal = money_of(0, order->currency);
     for (size_t i = 0; i < order->line_count; i++) {
         good = line_is_good(order, i) && good;
-        order->subtotal_minor += order->lines[i].split.total_minor;
+        within = within && (!good || add_line(order, i, &subtotal));
     }
+    good = good && within;
+    order->subtotal_minor = subtotal.minor;
     if (!good)
         reject(order, ERR_CHECKOUT_REJECTED, "Some lines cannot be had as asked; nothing was charged");
     return good;

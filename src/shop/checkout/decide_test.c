@@ -408,6 +408,42 @@ static void sale_needs_its_time_and_stock(void **state)
     assert_int_equal(order.code, ERR_NOT_FOUND);
 }
 
+/* Lines that are each within the contract: what is more than an order may total is told by its line, and
+ * nothing is taken. */
+static void lines_beyond_the_limit_of_an_order_are_refused(void **state)
+{
+    (void)state;
+    struct shop shop;
+    static const int64_t prices[] = {1,        99999999, 100000000000, ORDER_TOTAL_MINOR_MAX, MONEY_MINOR_MAX,
+                                     INT64_MAX};
+    static const int32_t quantities[] = {1, 10, 11, 999};
+    for (size_t p = 0; p < sizeof prices / sizeof *prices; p++)
+        for (size_t q = 0; q < sizeof quantities / sizeof *quantities; q++)
+            for (size_t count = 1; count <= VARIANTS; count++) {
+                shop_make(&shop, 1000);
+                shop.policy.earn_points = 1000;
+                shop.policy.earn_minor = 1;
+                struct checkout_line lines[VARIANTS];
+                for (size_t i = 0; i < count; i++) {
+                    shop.variants[i].price_minor = prices[p];
+                    line_make(&shop, &lines[i], (int)i, quantities[q]);
+                }
+                struct checkout_order order = order_make(&shop, lines, count, 0);
+                decide_one(&order);
+                __int128 total = (__int128)prices[p] * quantities[q] * (__int128)count;
+                assert_int_equal(order.outcome,
+                                 total <= ORDER_TOTAL_MINOR_MAX ? CHECKOUT_ACCEPTED : CHECKOUT_REJECTED);
+                if (order.outcome == CHECKOUT_ACCEPTED) {
+                    assert_true(order.subtotal_minor == (int64_t)total && order.earn_points <= POINTS_MAX);
+                    continue;
+                }
+                assert_int_equal(order.error.field_count, 1);
+                assert_string_equal(order.error.fields[0].reason, "above_order_limit: 1000000000000");
+                for (size_t i = 0; i < count; i++)
+                    assert_int_equal(shop.stock[i][0].reserve + shop.stock[i][1].reserve, 0);
+            }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -422,6 +458,7 @@ int main(void)
         cmocka_unit_test(nothing_is_lost_in_random_batches),
         cmocka_unit_test(sale_takes_to_the_last_unit),
         cmocka_unit_test(sale_needs_its_time_and_stock),
+        cmocka_unit_test(lines_beyond_the_limit_of_an_order_are_refused),
     };
     return cmocka_run_group_tests_name("checkout decide", tests, NULL, NULL);
 }

@@ -73,9 +73,14 @@ enum error_code inventory_reservations_reacquire(struct pg *db, struct arena *ar
 enum error_code inventory_reservations_return(struct pg *db, struct arena *arena, struct order_id order_id,
                                               struct location_id location_id);
 
+/* Pieces of a variant at one location: far below what an int32 holds, so that sums of a few changes never
+ * overflow. */
+#define STOCK_ON_HAND_MAX 1000000000
+
 /* A receipt, correction or damage by staff or vendor: on hand changes by `quantity` (signed).
- * ERR_OUT_OF_STOCK when on hand would fall below reserved; ERR_NOT_FOUND when there is no such variant, or
- * the location is not of its vendor. movement_id may be NULL. */
+ * ERR_OUT_OF_RANGE when more than STOCK_ON_HAND_MAX would be on hand, ERR_OUT_OF_STOCK when it would fall
+ * below reserved; ERR_NOT_FOUND when there is no such variant, or the location is not of its vendor.
+ * movement_id may be NULL. */
 enum error_code inventory_adjust(struct pg *db, struct arena *arena, struct variant_id variant_id,
                                  struct location_id location_id, int32_t quantity, struct str reason,
                                  struct uuid actor_id, struct str note, struct movement_id *movement_id);

@@ -83,6 +83,11 @@ static enum error_code create_movement(struct request *req, void *context)
         error_field_add(&req->error, "location_id", "is not a location of the variant's vendor");
         return error_set(&req->error, ERR_VALIDATION, "There is no such location");
     }
+    if (code == ERR_OUT_OF_RANGE) {
+        error_field_add(&req->error, "quantity", "makes more than %d pieces at this location",
+                        STOCK_ON_HAND_MAX);
+        return error_set(&req->error, ERR_OUT_OF_RANGE, "More is on hand than a location keeps");
+    }
     if (code == ERR_OUT_OF_STOCK)
         return error_set(&req->error, ERR_OUT_OF_STOCK, "Less would be on hand than is reserved");
     struct str stock = STR_NONE;

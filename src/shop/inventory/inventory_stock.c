@@ -8,9 +8,6 @@
 #include "inventory_sql.h"
 #include "work/work.h"
 
-/* Far below what an int32 holds, so that sums of a few changes never overflow. */
-#define ON_HAND_MAX 1000000000
-
 struct change {
     struct stock_row row;      /* as it was read */
     int32_t on_hand, reserved; /* what is added */
@@ -364,7 +361,7 @@ enum error_code inventory_adjust(struct pg *db, struct arena *arena, struct vari
                                  struct location_id location_id, int32_t quantity, struct str reason,
                                  struct uuid actor_id, struct str note, struct movement_id *movement_id)
 {
-    CHECK(quantity != 0 && quantity >= -ON_HAND_MAX && quantity <= ON_HAND_MAX);
+    CHECK(quantity != 0 && quantity >= -STOCK_ON_HAND_MAX && quantity <= STOCK_ON_HAND_MAX);
     struct stock_place_row place;
     bool found;
     enum error_code code =
@@ -381,7 +378,9 @@ enum error_code inventory_adjust(struct pg *db, struct arena *arena, struct vari
     struct change *change = change_of(&changes, variant_id, location_id);
     CHECK(change);
     int64_t on_hand = (int64_t)change->row.on_hand + quantity;
-    if (on_hand < change->row.reserved || on_hand > ON_HAND_MAX)
+    if (on_hand > STOCK_ON_HAND_MAX)
+        return ERR_OUT_OF_RANGE;
+    if (on_hand < change->row.reserved)
         return ERR_OUT_OF_STOCK;
     change->on_hand = quantity;
     struct movement_id id = movement_id_new();

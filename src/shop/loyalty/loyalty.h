@@ -53,7 +53,8 @@ struct miles_line {
  * allowed. */
 struct miles_quote {
     int64_t minimum, maximum, step;
-    int64_t required; /* points that points-only lines need: fewer are refused */
+    int64_t
+        required; /* points that points-only lines need: fewer are refused. RATIO_MAX: more than there are */
     int64_t coverable_minor;
     int64_t total_minor;
 };
@@ -71,8 +72,11 @@ void miles_split(const struct miles_policy *policy, const struct miles_quote *qu
 /* Pure. `earned` points that were posted are taken back of an account with so much available: so many of them
  * have to be lent first. */
 int64_t miles_lent(int64_t earned, int64_t available);
-/* Pure. Points that this much cash earns, rounded down. */
+/* Pure. Points that this much cash earns, rounded down; at most POINTS_MAX. */
 int64_t miles_earned(const struct miles_policy *policy, int64_t cash_minor);
+/* Pure. NULL, or the member of a rate that is more than POINTS_PER_MINOR_MAX points for one smallest unit of
+ * money. */
+const char *miles_rate_refusal(const struct miles_policy *policy);
 
 /* The policy in force; ERR_NOT_FOUND where the currency has no rate. Needs no transaction. */
 enum error_code miles_policy_in_force(struct pg *db, struct arena *arena, struct currency currency,

@@ -134,6 +134,21 @@ static enum error_code create_policy(struct request *req, void *context)
 enum error_code miles_policy_create_handle(struct request *req, const struct api_miles_policy_create *in)
 {
     struct api_miles_policy_input body = in->body;
+    for (size_t i = 0; i < body.rates.count; i++) {
+        const struct api_miles_rate *rate = &body.rates.items[i];
+        struct miles_policy policy = {.points_unit = rate->points_unit,
+                                      .minor_unit = rate->minor_unit,
+                                      .earn_minor = rate->earn_minor,
+                                      .earn_points = rate->earn_points};
+        const char *member = miles_rate_refusal(&policy);
+        if (!member)
+            continue;
+        char field[32];
+        snprintf(field, sizeof field, "rates[%zu].%s", i, member);
+        error_field_add(&req->error, field, "is more than %lld points for the smallest unit of money",
+                        (long long)POINTS_PER_MINOR_MAX);
+        return error_set(&req->error, ERR_VALIDATION, "Miles are worth more than that");
+    }
     return request_transaction(req, create_policy, &body);
 }
 

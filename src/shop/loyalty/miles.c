@@ -44,6 +44,7 @@ void miles_quote(const struct miles_policy *policy, const struct miles_line *lin
                  int64_t available_points, struct miles_quote *quote)
 {
     int64_t required_minor = 0, free_minor = 0, total_minor = 0;
+    available_points = smaller(available_points, POINTS_MAX); /* what is beyond may cost RATIO_MAX */
     for (size_t i = 0; i < count; i++) {
         total_minor += lines[i].total_minor;
         if (lines[i].tender == TENDER_POINTS_ONLY)
@@ -126,5 +127,14 @@ int64_t miles_lent(int64_t earned, int64_t available)
 
 int64_t miles_earned(const struct miles_policy *policy, int64_t cash_minor)
 {
-    return ratio_floor(cash_minor, policy->earn_points, policy->earn_minor);
+    return smaller(ratio_floor(cash_minor, policy->earn_points, policy->earn_minor), POINTS_MAX);
+}
+
+const char *miles_rate_refusal(const struct miles_policy *policy)
+{
+    if (policy->points_unit > POINTS_PER_MINOR_MAX * policy->minor_unit)
+        return "points_unit";
+    if (policy->earn_points > POINTS_PER_MINOR_MAX * policy->earn_minor)
+        return "earn_points";
+    return NULL;
 }

@@ -151,6 +151,71 @@ static void what_was_spent_is_lent(void **state)
     }
 }
 
+static int64_t one_of(const int64_t *values, size_t count)
+{
+    return values[(size_t)random() % count];
+}
+
+#define ONE_OF(...)                                                                                          \
+    one_of((const int64_t[]){__VA_ARGS__}, sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+
+/* Rules, prices and balances at their bounds, all at once, and rules that are beyond what a manager may set:
+ * splits still add up, and nothing is given away where the points are more than anybody has. */
+static void extremes_add_up_too(void **state)
+{
+    (void)state;
+    srandom(43);
+    for (int round = 0; round < 50000; round++) {
+        struct miles_policy rules = {
+            .minimum_points = ONE_OF(0, 1, 500, 10000000),
+            .step_points = ONE_OF(1, 7, 100, 1000000),
+            .maximum_share = (int32_t)ONE_OF(0, 1, 5000, 9999, 10000),
+            .points_unit = ONE_OF(1, 3, 1000, 1000000, INT64_MAX),
+            .minor_unit = ONE_OF(1, 7, 1000, 1000000, INT64_MAX),
+            .earn_minor = ONE_OF(1, 100, 1000000),
+            .earn_points = ONE_OF(0, 1, 1000, 1000000, INT64_MAX),
+        };
+        struct miles_line lines[MILES_LINES_MAX];
+        size_t count = (size_t)ONE_OF(1, 2, 11, MILES_LINES_MAX);
+        int64_t total = 0;
+        for (size_t i = 0; i < count; i++) {
+            lines[i] = (struct miles_line){.total_minor = ONE_OF(1, 99, 100000000000, MONEY_MINOR_MAX),
+                                           .tender = (enum miles_tender)(random() % 3)};
+            total += lines[i].total_minor;
+        }
+        int64_t available = ONE_OF(INT64_MIN, -1, 0, 1, 999999999, POINTS_MAX, INT64_MAX);
+        struct miles_quote quote;
+        miles_quote(&rules, lines, count, available, &quote);
+        assert_true(quote.maximum >= 0 && (quote.maximum == 0 || quote.maximum <= available));
+        assert_true(miles_earned(&rules, total) >= 0 && miles_earned(&rules, total) <= POINTS_MAX);
+        int64_t points =
+            ONE_OF(0, 1, 1000000000, POINTS_MAX, quote.minimum, quote.maximum, quote.maximum, quote.required);
+        if (points > available || miles_points_refusal(&quote, points))
+            continue;
+        miles_split(&rules, &quote, points, lines, count);
+        int64_t points_sum = 0, paid = 0;
+        for (size_t i = 0; i < count; i++) {
+            assert_true(lines[i].points >= 0 && lines[i].points_value_minor >= 0 && lines[i].cash_minor >= 0);
+            points_sum += lines[i].points;
+            paid += lines[i].points_value_minor + lines[i].cash_minor;
+        }
+        assert_true(points_sum == points && paid == total);
+    }
+}
+
+static void rates_are_refused_where_points_would_be_worth_next_to_nothing(void **state)
+{
+    (void)state;
+    struct miles_policy rules = {
+        .points_unit = 1000, .minor_unit = 1, .earn_points = 1000000, .earn_minor = 1000};
+    assert_null(miles_rate_refusal(&rules));
+    rules.points_unit = 1001;
+    assert_string_equal(miles_rate_refusal(&rules), "points_unit");
+    rules.points_unit = 1000;
+    rules.earn_minor = 999;
+    assert_string_equal(miles_rate_refusal(&rules), "earn_points");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +225,8 @@ int main(void)
         cmocka_unit_test(nothing_to_redeem_on_small_balances),
         cmocka_unit_test(every_split_adds_up),
         cmocka_unit_test(what_was_spent_is_lent),
+        cmocka_unit_test(extremes_add_up_too),
+        cmocka_unit_test(rates_are_refused_where_points_would_be_worth_next_to_nothing),
     };
     return cmocka_run_group_tests_name("loyalty", tests, NULL, NULL);
 }
