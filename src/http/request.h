@@ -104,6 +104,9 @@ enum error_code respond_empty(struct request *req, int status); /* 204, 304 */
 void respond_header(struct request *req, struct str name, struct str value);
 /* Copies the buffer's text into the arena and frees the buffer; ERR_INTERNAL if it overflowed. */
 enum error_code respond_buf(struct request *req, int status, struct buf *body);
+/* {"items": …, "next_cursor": …}; the cursor carries `last` where there are more. */
+enum error_code respond_items(struct request *req, struct str items, bool more, const void *last,
+                              size_t last_bytes);
 
 /* The language to answer in: "zh" where Accept-Language prefers any Chinese over English, else "en". Cached
  * answers are kept apart by it. */

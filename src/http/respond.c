@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "http/cursor.h"
 #include "http/server_internal.h"
 
 #include <stdio.h>
@@ -75,6 +76,18 @@ bool etag_listed(struct str list, struct str etag)
     return false;
 }
 
+enum error_code respond_items(struct request *req, struct str items, bool more, const void *last,
+                              size_t last_bytes)
+{
+    struct str next = more ? cursor_encode(req, last, last_bytes) : STR_NONE;
+    struct buf body = buf_new(BUF_DEFAULT_MAX);
+    BUF_LITERAL(&body, "{\"items\":");
+    buf_append(&body, items);
+    BUF_LITERAL(&body, ",\"next_cursor\":");
+    buf_json_str(&body, next);
+    buf_char(&body, '}');
+    return respond_buf(req, 200, &body);
+}
 bool respond_etag(struct request *req, struct str etag_without_quotes)
 {
     struct str etag = arena_printf(req->arena, "\"%.*s\"", STR_ARG(etag_without_quotes));

@@ -61,10 +61,15 @@ static struct str rates_of(struct arena *arena, struct str shipment_id, int64_t 
     return rates;
 }
 
+/* Streets that no carrier finds, for trying that out. */
+#define UNKNOWN_STREET "Nowhere Street"
+
 /* NULL, or the field that is wrong. */
 static const char *shipment_wrong(const json_t *shipment)
 {
-    if (!json_is_object(json_object_get(shipment, "to_address")))
+    const json_t *to = json_object_get(shipment, "to_address");
+    const char *street = json_string_value(json_object_get(to, "street1"));
+    if (!json_is_object(to) || (street && strstr(street, UNKNOWN_STREET)))
         return "to_address";
     if (!json_is_object(json_object_get(shipment, "from_address")))
         return "from_address";

@@ -34,14 +34,14 @@ static const struct {
 } detours[] = {
     {"available_for_pickup", "Waiting at the pickup point"},
     {"return_to_sender", "On its way back to the sender"},
-    {"failure", "The parcel could not be delivered"},
+    {"failure", "Nobody was there to take the parcel"},
     {"cancelled", "The shipment was cancelled"},
     {"error", "The carrier has lost sight of the parcel"},
 };
 
 static bool is_end(struct str status)
 {
-    static const char *const ends[] = {"delivered", "return_to_sender", "failure", "cancelled", "error"};
+    static const char *const ends[] = {"delivered", "return_to_sender", "cancelled"};
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
         if (str_equal(status, str_from(ends[i])))
             return true;
@@ -56,6 +56,8 @@ static const char *next_of(struct str status)
             return way[i + 1].status;
     if (str_equal(status, STR("available_for_pickup")))
         return "delivered";
+    if (str_equal(status, STR("failure")) || str_equal(status, STR("error")))
+        return "out_for_delivery"; /* the courier comes again */
     return is_end(status) ? NULL : way[0].status;
 }
 

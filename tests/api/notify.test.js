@@ -72,6 +72,35 @@ test('PAY-5 "we have refunded" is said when the gateway has sent the money, and 
   await env.verify();
 });
 
+test('JOB-4 each parcel is told of: on its way, ready, failed, back; and only all that arrived is everything', async () => {
+  const purchase = await paid(env, { vendors: 3 });
+  const { email } = purchase.buyer;
+  const parcels = await purchase.labelled();
+  const told = async (subject, count) => (await sink.to(email, subject, count)).at(-1);
+  for (const [i, parcel] of parcels.entries()) {
+    await purchase.move(parcel, 'in_transit');
+    const mail = await told(/is on its way$/, i + 1);
+    for (const other of parcels) assert.strictEqual(mail.text.includes(other.tracking_code), other === parcel);
+  }
+  await purchase.move(parcels[0], 'failure');
+  assert.ok((await told(/could not be handed over/, 1)).text.includes(parcels[0].tracking_code));
+  await purchase.move(parcels[0], 'out_for_delivery');
+  await purchase.move(parcels[1], 'available_for_pickup');
+  assert.ok((await told(/can be collected/, 1)).text.includes(parcels[1].tracking_code));
+  await purchase.move(parcels[0], 'delivered');
+  const first = await told(/has arrived/, 1);
+  assert.match(first.text, /still to come/);
+  assert.doesNotMatch(first.text, /[Ee]verything/);
+  await purchase.move(parcels[2], 'return_to_sender');
+  assert.ok((await told(/back to us/, 1)).text.includes(parcels[2].tracking_code));
+  await purchase.move(parcels[1], 'delivered');
+  const last = await told(/has arrived/, 2);
+  assert.match(last.text, /came back to us/);
+  assert.doesNotMatch(last.text, /[Ee]verything|still to come/);
+  assert.strictEqual((await sink.to(email, /is on its way$/)).length, 3); // coming again is no news
+  await poll(async () => (await env.query("SELECT 1 FROM task WHERE name = 'notify_mail' AND state <> 'done'")).length === 0, { what: 'the tasks to end' });
+});
+
 test('PAY-4 a payment that fails tells its customer', async () => {
   const purchase = await placed(env);
   await purchase.buyer.api.call('order_pay', { path: { order_id: purchase.id }, expect: 200 });

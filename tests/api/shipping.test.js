@@ -192,6 +192,104 @@ test('SHP-1 an order that was refunded before its label was made is not sent', a
   await env.verify();
 });
 
+const labelTask = () => env.query("UPDATE task SET due_at = now() WHERE name = 'shipping_labels' AND state = 'ready'");
+const NOWHERE = { name: 'Wing Chan', line1: '1 Nowhere Street', city: 'Hong Kong', country: 'HK' };
+const SOMEWHERE = { name: 'Wing Chan', line1: '7 Somewhere Road', city: 'Hong Kong', country: 'HK' };
+const troubled = async (staff) => (await staff.api.call('staff_shipment_list', { expect: 200 })).body.items;
+
+test('SHP-2 a failed attempt to deliver is no end: the parcel is asked about, and arrives', async () => {
+  const staff = await makePerson(env, 'support');
+  const purchase = await paid(env);
+  const [shipment] = await purchase.labelled();
+  await purchase.move(shipment, 'out_for_delivery');
+  await purchase.move(shipment, 'failure');
+  await poll(async () => (await purchase.shipments())[0].state === 'failure', { what: 'the failed attempt' });
+  const [seen] = (await troubled(staff)).filter((one) => one.order_id === purchase.id);
+  assert.strictEqual(seen.trouble, 'delivery_failed');
+  assert.strictEqual(seen.number, purchase.order.number);
+  // Late news of before the attempt changes nothing; what happened after it does.
+  const late = trackerEvent(shipment, 'out_for_delivery', { at: '2020-01-01T00:00:00Z' });
+  await webhook(late);
+  await processed(late.id);
+  assert.strictEqual((await purchase.shipments())[0].state, 'failure');
+  await fault('webhook_drop', 100);
+  await purchase.move(shipment, 'out_for_delivery');
+  await runSchedule(env, 'shipping_poll');
+  await poll(async () => (await purchase.shipments())[0].state === 'out_for_delivery', { what: 'the second attempt' });
+  await purchase.move(shipment, 'delivered');
+  await runSchedule(env, 'shipping_poll');
+  await purchase.reaches('delivered');
+  assert.deepStrictEqual((await troubled(staff)).filter((one) => one.order_id === purchase.id), []);
+  await env.verify();
+});
+
+test('SHP-2 a label that the carrier refuses waits for staff, who put the address right', async () => {
+  const staff = await makePerson(env, 'support');
+  const purchase = await paid(env, { more: { address: NOWHERE } });
+  await poll(async () => (await purchase.shipments())[0]?.problem, { what: 'the refusal' });
+  const [seen] = (await troubled(staff)).filter((one) => one.order_id === purchase.id);
+  assert.strictEqual(seen.trouble, 'label_refused');
+  assert.match(seen.problem, /422/);
+  assert.match((await staff.api.call('staff_order_show', { path: { order_id: purchase.id }, expect: 200 })).body.fulfilments[0].shipment.problem, /422/);
+  assert.strictEqual((await purchase.show()).fulfilments[0].shipment.problem, null); // the carrier's words are for staff
+  const calls = async () => (await env.query("SELECT count(*)::int AS n FROM task WHERE aggregate_id = $1 AND name = 'shipping_labels' AND state <> 'done'", [purchase.uuid]))[0].n;
+  assert.strictEqual(await calls(), 0); // nobody asks again and again
+  await runSchedule(env, 'shipping_poll');
+  assert.ok((await purchase.shipments())[0].problem);
+  // Asked once more without another address it is refused once more.
+  await staff.api.call('shipment_label_retry', { path: { shipment_id: seen.id }, expect: 204 });
+  await poll(async () => (await calls()) === 0 && (await purchase.shipments())[0].problem, { what: 'the second refusal' });
+  await staff.api.call('order_address_set', { path: { order_id: purchase.id }, body: SOMEWHERE, expect: 204 });
+  const [shipment] = await purchase.labelled();
+  assert.strictEqual(shipment.problem, null);
+  assert.match((await exchange(shipment.label_url)).text, /7 Somewhere Road/);
+  await purchase.reaches('processing');
+  assert.deepStrictEqual((await troubled(staff)).filter((one) => one.order_id === purchase.id), []);
+  // Too late: the label bears an address.
+  assert.strictEqual((await purchase.buyer.api.call('order_address_set', { path: { order_id: purchase.id }, body: NOWHERE, expect: 409 })).body.code, 'conflict');
+  assert.strictEqual((await staff.api.call('shipment_label_retry', { path: { shipment_id: seen.id }, expect: 409 })).body.code, 'conflict');
+  await env.verify();
+});
+
+test('SHP-2 an address is changed before the label, by whose order it is, and never under a label in the making', async () => {
+  const purchase = await placed(env);
+  const other = await makePerson(env, 'customer');
+  await other.api.call('order_address_set', { path: { order_id: purchase.id }, body: SOMEWHERE, expect: 404 });
+  await purchase.buyer.api.call('order_address_set', { path: { order_id: purchase.id }, body: SOMEWHERE, expect: 204 });
+  await fault('api_hang', 1, 900);
+  await purchase.pay();
+  await poll(async () => (await purchase.shipments())[0]?.asked_at, { what: 'the carrier to be asked' });
+  const refused = await purchase.buyer.api.call('order_address_set', { path: { order_id: purchase.id }, body: NOWHERE, expect: 409 });
+  assert.strictEqual(refused.body.code, 'conflict');
+  await poll(async () => { await labelTask(); return (await purchase.shipments())[0].tracking_code; }, { what: 'the label', timeoutMs: 60000 });
+  assert.match((await exchange((await purchase.shipments())[0].label_url)).text, /7 Somewhere Road/);
+  const cancelled = await placed(env);
+  await cancelled.buyer.api.call('order_cancel', { path: { order_id: cancelled.id }, expect: 200 });
+  assert.strictEqual((await cancelled.buyer.api.call('order_address_set', { path: { order_id: cancelled.id }, body: SOMEWHERE, expect: 409 })).body.code, 'transition_refused');
+  await env.verify();
+});
+
+test('SHP-2 a label that is not made within an hour is told to staff, page by page', async () => {
+  const staff = await makePerson(env, 'manager');
+  await fault('api_error', 1000);
+  const waiting = [await paid(env), await paid(env)];
+  for (const purchase of waiting) await poll(async () => (await purchase.shipments()).length > 0, { what: 'the shipment\'s row' });
+  const mine = (items) => items.filter((one) => waiting.some(({ id }) => id === one.order_id));
+  assert.deepStrictEqual(mine(await troubled(staff)), []);
+  await env.query("UPDATE shipment SET created_at = created_at - interval '2 hours' WHERE order_id = ANY($1)", [waiting.map(({ uuid }) => uuid)]);
+  const seen = [];
+  for (let cursor; ;) {
+    const { body } = await staff.api.call('staff_shipment_list', { query: { limit: 1, ...(cursor ? { cursor } : {}) }, expect: 200 });
+    seen.push(...body.items);
+    cursor = body.next_cursor;
+    if (!cursor) break;
+  }
+  assert.deepStrictEqual(mine(seen).map((one) => [one.order_id, one.trouble]), waiting.map(({ id }) => [id, 'label_late']).reverse());
+  await exchange(`${env.sandboxUrl}/sandbox/faults`, { method: 'DELETE' });
+  for (const purchase of waiting) await poll(async () => { await labelTask(); return (await purchase.shipments())[0].tracking_code; }, { what: 'the label', timeoutMs: 60000 });
+  assert.deepStrictEqual(mine(await troubled(staff)), []);
+});
+
 test('SHP-2 parcels move by themselves where the sandbox is told so', async () => {
   const moving = await Environment.start({ settings: { sandbox_parcel_step_ms: 50 } });
   try {

@@ -86,7 +86,7 @@ async function runSchedule(env, name) {
   await env.query("UPDATE schedule SET due_at = now() - interval '1 second' WHERE name = $1", [name]);
   await poll(async () => {
     const [row] = await env.query("SELECT last_started_at, (SELECT count(*)::int FROM task WHERE name = $1 AND state IN ('ready', 'running')) AS open FROM schedule WHERE name = $1", [name]);
-    return row.last_started_at && String(row.last_started_at) !== String(last) && row.open === 0;
+    return row.last_started_at && Number(row.last_started_at) !== Number(last) && row.open === 0;
   }, { what: `schedule ${name} to run` });
 }
 

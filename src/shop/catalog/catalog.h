@@ -78,10 +78,6 @@ enum error_code catalog_version_check(struct request *req, bool has_if_match, st
 /* A JSON answer with the version as its ETag; for GET also 304. */
 enum error_code catalog_respond_version(struct request *req, int status, int32_t version, struct str body);
 
-/* {"items": …, "next_cursor": …}; the cursor carries `last` where there are more. */
-enum error_code catalog_respond_page(struct request *req, struct str items, bool more, const void *last,
-                                     size_t last_bytes);
-
 /* Turns ERR_DATABASE_CONSTRAINT of a name that is taken into ERR_CONFLICT with its field; passes other codes
  * on. */
 enum error_code catalog_name_taken(struct request *req, enum error_code code);

@@ -64,19 +64,6 @@ enum error_code catalog_respond_version(struct request *req, int status, int32_t
     return respond_json(req, status, body);
 }
 
-enum error_code catalog_respond_page(struct request *req, struct str items, bool more, const void *last,
-                                     size_t last_bytes)
-{
-    struct str next = more ? cursor_encode(req, last, last_bytes) : STR_NONE;
-    struct buf body = buf_new(BUF_DEFAULT_MAX);
-    BUF_LITERAL(&body, "{\"items\":");
-    buf_append(&body, items);
-    BUF_LITERAL(&body, ",\"next_cursor\":");
-    buf_json_str(&body, next);
-    buf_char(&body, '}');
-    return respond_buf(req, 200, &body);
-}
-
 enum error_code catalog_name_taken(struct request *req, enum error_code code)
 {
     static const struct {
@@ -130,7 +117,7 @@ enum error_code vendor_list_handle(struct request *req, const struct api_vendor_
     if (code)
         return code;
     request_cache_tag(req, STR("vendor"), (struct uuid){{0}});
-    return catalog_respond_page(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);
+    return respond_items(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);
 }
 
 enum error_code attribute_list_handle(struct request *req, const struct api_attribute_list *in)

@@ -23,7 +23,7 @@ enum error_code managed_product_list_handle(struct request *req, const struct ap
     code = managed_product_list(req->db, req->arena, args, &row, &found);
     if (code)
         return code;
-    return catalog_respond_page(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);
+    return respond_items(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);
 }
 
 enum error_code product_respond(struct request *req, int status, struct product_id id)

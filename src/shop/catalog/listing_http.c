@@ -69,7 +69,7 @@ static enum error_code respond_listing(struct request *req, enum order order, co
     size_t bytes = POSITION_FIXED_BYTES + text_length;
     request_cache_tag(req, STR("product"), (struct uuid){{0}});
     if (!facets.ptr)
-        return catalog_respond_page(req, page->items, page->more, &last, bytes);
+        return respond_items(req, page->items, page->more, &last, bytes);
     struct buf body = buf_new(BUF_DEFAULT_MAX);
     BUF_LITERAL(&body, "{\"items\":");
     buf_append(&body, page->items);

@@ -2,39 +2,10 @@
 #include "base/check.h"
 #include "shop/accounts/accounts.h"
 #include "shop/checkout/checkout.h"
+#include "shop/orders/orders.h"
 #include "shop/sale/sale.h"
 
 #include <sodium.h>
-
-static void address_member(struct buf *out, const char *name, bool present, struct str value)
-{
-    if (!present)
-        return;
-    if (out->len > 1)
-        buf_char(out, ',');
-    buf_printf(out, "\"%s\":", name);
-    buf_json_str(out, value);
-}
-
-/* As it is stored with the order: the members that the shopper gave, in one order. */
-static struct str address_json(const struct api_address *address, struct arena *arena)
-{
-    struct buf out = buf_new(BUF_DEFAULT_MAX);
-    buf_char(&out, '{');
-    address_member(&out, "name", true, address->name);
-    address_member(&out, "company", address->has_company, address->company);
-    address_member(&out, "line1", true, address->line1);
-    address_member(&out, "line2", address->has_line2, address->line2);
-    address_member(&out, "city", true, address->city);
-    address_member(&out, "region", address->has_region, address->region);
-    address_member(&out, "postal_code", address->has_postal_code, address->postal_code);
-    address_member(&out, "country", true, str_from(api_country_names[address->country - 1]));
-    address_member(&out, "phone", address->has_phone, address->phone);
-    buf_char(&out, '}');
-    struct str copy = arena_copy(arena, buf_str(&out));
-    buf_free(&out);
-    return copy;
-}
 
 static void finish(struct checkout_command *command, enum error_code code)
 {
@@ -83,7 +54,7 @@ enum error_code order_place_handle(struct request *req, const struct api_order_p
     CHECK(currency_parse(str_from(api_currency_names[body->currency - 1]), &order->currency));
     order->key = req->idempotency_key;
     order->body_hash = (struct str){(const char *)req->body_hash, sizeof req->body_hash};
-    order->address = address_json(&body->address, req->arena);
+    order->address = order_address_json(&body->address, req->arena);
     order->traceparent = req->traceparent;
     order->request_id = req->request_id;
     order->points = body->points;
@@ -181,7 +152,7 @@ enum error_code sale_order_place_handle(struct request *req, const struct api_sa
     order->customer_id = req->principal.user_id;
     order->key = req->idempotency_key;
     order->body_hash = hash_with_sale(req, in->sale_id);
-    order->address = address_json(&in->body.address, req->arena);
+    order->address = order_address_json(&in->body.address, req->arena);
     order->traceparent = req->traceparent;
     order->request_id = req->request_id;
     order->points = in->body.points;

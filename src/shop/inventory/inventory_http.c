@@ -63,9 +63,8 @@ enum error_code movement_list_handle(struct request *req, const struct api_movem
     struct movement_list_row row;
     bool found;
     code = movement_list(req->db, req->arena, args, &row, &found);
-    return code
-               ? code
-               : catalog_respond_page(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);
+    return code ? code
+                : respond_items(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);
 }
 
 static enum error_code create_movement(struct request *req, void *context)
@@ -130,9 +129,8 @@ enum error_code location_list_handle(struct request *req, const struct api_locat
     struct location_list_row row;
     bool found;
     code = location_list(req->db, req->arena, args, &row, &found);
-    return code
-               ? code
-               : catalog_respond_page(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);
+    return code ? code
+                : respond_items(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);
 }
 
 static enum error_code create_location(struct request *req, void *context)

@@ -18,7 +18,7 @@ extern const struct mail_template mail_templates[]; /* ends with name NULL */
 const struct mail_template *mail_template_find(struct str name);
 
 #define TEMPLATE_VALUES_MAX 24
-#define TEMPLATE_SECTIONS_MAX 10
+#define TEMPLATE_SECTIONS_MAX 16
 
 struct template_scope;
 struct template_section {

@@ -27,22 +27,27 @@ UPDATE mail SET state = 'sent', sent_at = now() WHERE id = :id AND state = 'crea
 -- What mails say of an order.
 -- name: mail_order(order_id order_id) :one
 -- returns: number int8, customer_id user_id, name text, email text, currency text, total_minor int8, points int8,
--- points_value_minor int8, cash_minor int8, earn_points int8, address json
+-- points_value_minor int8, cash_minor int8, earn_points int8, address json, parts_open int8, parts_returned int8
 SELECT o.number, o.customer_id, u.name, u.email, o.currency, o.total_minor, o.points, o.points_value_minor, o.cash_minor,
-       o.earn_points, o.address::json AS address
+       o.earn_points, o.address::json AS address, p.parts_open, p.parts_returned
 FROM orders o
 JOIN users u ON u.id = o.customer_id
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE state IN ('pending', 'processing', 'shipped')) AS parts_open,
+           count(*) FILTER (WHERE state = 'returned') AS parts_returned
+    FROM fulfilment WHERE order_id = o.id
+) p
 WHERE o.id = :order_id;
 
 -- name: mail_lines(order_id order_id) :many
 -- returns: title text, quantity int4, total_minor int8
 SELECT title, quantity, total_minor FROM order_line WHERE order_id = :order_id ORDER BY line_no;
 
--- Parcels that have left.
--- name: mail_parcels(order_id order_id) :many
+-- Parcels that have left; of a mail about one of them, that one.
+-- name: mail_parcels(order_id order_id, shipment_id shipment_id?) :many
 -- returns: carrier text, tracking_code text, tracking_url text, state text
 SELECT coalesce(carrier, '') AS carrier, coalesce(tracking_code, '') AS tracking_code, coalesce(tracking_url, '') AS tracking_url,
        replace(state, '_', ' ') AS state
 FROM shipment
-WHERE order_id = :order_id AND tracking_code IS NOT NULL AND state NOT IN ('created', 'labelled', 'unknown', 'pre_transit', 'cancelled')
+WHERE order_id = :order_id AND (:shipment_id::uuid IS NULL OR id = :shipment_id) AND tracking_code IS NOT NULL AND state NOT IN ('created', 'labelled', 'unknown', 'pre_transit', 'cancelled')
 ORDER BY fulfilment_no;

@@ -115,6 +115,9 @@ static struct template_scope *scope_of(struct arena *arena, const struct order_m
         value_add(&parcels[i], "tracking_url", mail->parcels.items[i].tracking_url);
         value_add(&parcels[i], "state", mail->parcels.items[i].state);
     }
+    section_add(arena, scope, "all_here", order->parts_open == 0 && order->parts_returned == 0);
+    section_add(arena, scope, "more_to_come", order->parts_open > 0);
+    section_add(arena, scope, "some_returned", order->parts_returned > 0);
     add_address(arena, scope, order->address);
     add_refund(arena, scope, mail);
     return scope;

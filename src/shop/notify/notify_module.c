@@ -12,9 +12,9 @@ static enum error_code start(struct pg *db, struct error *error)
     return ERR_OK;
 }
 
-static const char *const on_news[] = {
-    "order.confirmed", "order.payment_failed", "order.expired",    "order.cancelled", "order.shipped",
-    "order.delivered", "payment.returned",     "refund.succeeded", "refund.failed",   NULL};
+static const char *const on_news[] = {"order.confirmed",  "order.payment_failed", "order.expired",
+                                      "order.cancelled",  "order.shipment_moved", "payment.returned",
+                                      "refund.succeeded", "refund.failed",        NULL};
 
 static const struct task_definition tasks[] = {
     {"notify_mail", on_news, notify_mail_task, TASK_FREE, TASK_NORMAL, 0, 60},

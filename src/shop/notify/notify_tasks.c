@@ -19,44 +19,84 @@ static const struct {
     {"order.payment_failed", "payment_failed"},
     {"order.expired", "order_expired"},
     {"order.cancelled", "order_cancelled"},
-    {"order.shipped", "order_shipped"},
-    {"order.delivered", "order_delivered"},
     {"payment.returned", "payment_returned"},
     /* Not when the order is refunded: the gateway has not been asked then. */
     {"refund.succeeded", "order_refunded"},
     {"refund.failed", "refund_failed"},
 };
 
-static const struct mail_template *template_of(struct str event)
+/* What is told of a parcel that moved; shipping names the news (parcel_news). */
+static const struct {
+    const char *news, *template;
+} parcel_templates[] = {
+    {"shipped", "order_shipped"},     {"ready", "parcel_ready"},       {"failed", "parcel_failed"},
+    {"delivered", "order_delivered"}, {"returned", "parcel_returned"},
+};
+
+static struct str member_of(struct arena *arena, const json_t *json, const char *name)
 {
-    for (size_t i = 0; i < sizeof templates / sizeof templates[0]; i++)
-        if (str_equal(event, str_from(templates[i].event)))
+    const char *value = json_string_value(json_object_get(json, name));
+    return value ? arena_copy(arena, str_from(value)) : STR_NONE;
+}
+
+/* What the event itself says: why, how much a refund is of, what happened to which parcel. */
+struct payload {
+    struct str reason, news, shipment_id;
+    int64_t refunded_minor, refunded_points;
+};
+
+static struct payload payload_read(const struct task_run *run)
+{
+    struct str text = run->event.payload;
+    json_t *json = json_loadb(text.ptr ? text.ptr : "", text.len, 0, NULL);
+    struct payload payload = {
+        .reason = member_of(run->arena, json, "reason"),
+        .news = member_of(run->arena, json, "news"),
+        .shipment_id = member_of(run->arena, json, "shipment_id"),
+        .refunded_minor = json_integer_value(json_object_get(json, "amount_minor")),
+        .refunded_points = json_integer_value(json_object_get(json, "points")),
+    };
+    json_decref(json);
+    return payload;
+}
+
+static bool is_of_parcel(const struct task_run *run)
+{
+    return str_equal(run->event.type, STR("order.shipment_moved"));
+}
+
+/* NULL: nobody writes about this. */
+static const struct mail_template *template_of(const struct task_run *run, const struct payload *payload)
+{
+    if (is_of_parcel(run)) {
+        for (size_t i = 0; i < sizeof parcel_templates / sizeof *parcel_templates; i++)
+            if (str_equal(payload->news, str_from(parcel_templates[i].news)))
+                return mail_template_find(str_from(parcel_templates[i].template));
+        return NULL;
+    }
+    for (size_t i = 0; i < sizeof templates / sizeof *templates; i++)
+        if (str_equal(run->event.type, str_from(templates[i].event)))
             return mail_template_find(str_from(templates[i].template));
     return NULL;
 }
 
-/* What the event itself says: why, and how much a refund is of. */
-static void payload_read(struct arena *arena, struct str payload, struct order_mail *mail)
-{
-    json_t *json = json_loadb(payload.ptr ? payload.ptr : "", payload.len, 0, NULL);
-    const char *reason = json_string_value(json_object_get(json, "reason"));
-    mail->reason = reason ? arena_copy(arena, str_from(reason)) : STR_NONE;
-    mail->refunded_minor = json_integer_value(json_object_get(json, "amount_minor"));
-    mail->refunded_points = json_integer_value(json_object_get(json, "points"));
-    json_decref(json);
-}
-
-static enum error_code order_read(struct task_run *run, struct order_mail *mail, bool *found)
+static enum error_code order_read(struct task_run *run, const struct payload *payload,
+                                  struct order_mail *mail, bool *found)
 {
     mail->order_id = (struct order_id){run->event.aggregate_id};
-    payload_read(run->arena, run->event.payload, mail);
+    mail->reason = payload->reason;
+    mail->refunded_minor = payload->refunded_minor;
+    mail->refunded_points = payload->refunded_points;
+    struct shipment_id shipment_id = {{{0}}};
+    bool one = is_of_parcel(run) && shipment_id_parse(payload->shipment_id, &shipment_id);
     enum error_code code =
         mail_order(run->db, run->arena, (struct mail_order_args){mail->order_id}, &mail->order, found);
     if (code != ERR_OK || !*found)
         return code;
     code = mail_lines(run->db, run->arena, (struct mail_lines_args){mail->order_id}, &mail->lines);
     if (code == ERR_OK)
-        code = mail_parcels(run->db, run->arena, (struct mail_parcels_args){mail->order_id}, &mail->parcels);
+        code = mail_parcels(run->db, run->arena,
+                            (struct mail_parcels_args){mail->order_id, {one, shipment_id}}, &mail->parcels);
     return code;
 }
 
@@ -121,12 +161,15 @@ static enum error_code record_sent(struct pg *db, void *context)
 
 enum error_code notify_mail_task(struct task_run *run)
 {
-    const struct mail_template *template = template_of(run->event.type);
+    struct payload payload = payload_read(run);
+    const struct mail_template *template = template_of(run, &payload);
+    if (!template && is_of_parcel(run))
+        return ERR_OK; /* a step that a shopper need not hear of */
     if (!template)
         return task_fail_for_good(run, "no mail belongs to this event");
     struct order_mail mail;
     bool found = false;
-    enum error_code code = order_read(run, &mail, &found);
+    enum error_code code = order_read(run, &payload, &mail, &found);
     if (code != ERR_OK)
         return code;
     if (!found)

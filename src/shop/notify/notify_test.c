@@ -151,7 +151,7 @@ static void every_template_fills(void **state)
         order_mail_fill(arena, &poor, template, &message);
         assert_true(message.subject.len > 0 && message.text.len > 0 && message.html.len > 0);
     }
-    assert_int_equal(count, 9);
+    assert_int_equal(count, 12);
     arena_free(arena);
 }
 

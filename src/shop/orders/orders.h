@@ -125,6 +125,15 @@ enum error_code order_retry(struct pg *db, struct arena *arena, struct order *or
 enum error_code order_reacquire(struct pg *db, struct arena *arena, struct order *order,
                                 const struct order_cause *cause);
 
+/* An address as it is stored with an order: JSON, the members that the shopper gave, in one order. In the
+ * arena. */
+struct api_address;
+struct str order_address_json(const struct api_address *address, struct arena *arena);
+/* In a transaction, with the order locked, before anything was shipped: it goes to another address. Publishes
+ * order.address_changed. The caller has made sure that no label bears the old one. ERR_TRANSITION. */
+enum error_code order_address_change(struct pg *db, struct arena *arena, const struct order *order,
+                                     const struct api_address *address);
+
 /* In a transaction, with the order locked: one fulfilment moved (by the carrier, the vendor or staff); the
  * order follows: processing when the first label is made, shipped when the first parcel is on its way (stock
  * is consumed then), delivered when all are. States that are behind the present one are ignored, so that late

@@ -95,3 +95,6 @@ UPDATE fulfilment SET state = :state, updated_at = now() WHERE order_id = :order
 -- name: fulfilment_cancel_unsent(order_id order_id) :exec
 UPDATE fulfilment SET state = 'cancelled', updated_at = now()
 WHERE order_id = :order_id AND state IN ('pending', 'processing');
+
+-- name: order_address_set(order_id order_id, address text) :exec
+UPDATE orders SET address = :address, updated_at = now() WHERE id = :order_id;

@@ -5,6 +5,7 @@
 /* One for each state that an order comes to, and one for its parts. No cached answer holds an order. */
 static const struct event_definition events[] = {
     {"order.confirmed", NULL},
+    {"order.address_changed", NULL},
     {"order.processing", NULL},
     {"order.shipped", NULL},
     {"order.delivered", NULL},

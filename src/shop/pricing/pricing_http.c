@@ -80,7 +80,6 @@ enum error_code price_list_handle(struct request *req, const struct api_price_li
         return code;
     struct price_list_row row;
     code = price_list(req->db, req->arena, args, &row, &found);
-    return code
-               ? code
-               : catalog_respond_page(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);
+    return code ? code
+                : respond_items(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);
 }

@@ -133,7 +133,6 @@ enum error_code sale_manage_list_handle(struct request *req, const struct api_sa
     struct sale_staff_page_row row;
     bool found;
     code = sale_staff_page(req->db, req->arena, args, &row, &found);
-    return code
-               ? code
-               : catalog_respond_page(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);
+    return code ? code
+                : respond_items(req, row.items, row.more, &row.last_id.value, sizeof row.last_id.value);
 }

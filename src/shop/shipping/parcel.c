@@ -37,17 +37,50 @@ bool parcel_status_parse(struct str text, enum parcel_status *status)
     return false;
 }
 
-bool parcel_moves(struct str state, enum parcel_status to)
+static int rank_of(struct str state)
+{
+    enum parcel_status status;
+    if (parcel_status_parse(state, &status))
+        return statuses[status].rank;
+    if (str_equal(state, STR("labelled")))
+        return 1;
+    CHECK(str_equal(state, STR("created")));
+    return 0;
+}
+
+static bool is_under_way(enum parcel_status status)
+{
+    return status == PARCEL_IN_TRANSIT || status == PARCEL_OUT_FOR_DELIVERY ||
+           status == PARCEL_AVAILABLE_FOR_PICKUP;
+}
+
+bool parcel_moves(struct str state, enum parcel_status to, bool newer)
 {
     enum parcel_status from;
-    int rank = 0; /* created */
-    if (parcel_status_parse(state, &from))
-        rank = statuses[from].rank;
-    else if (str_equal(state, STR("labelled")))
-        rank = 1;
-    else
-        CHECK(str_equal(state, STR("created")));
-    return statuses[to].rank > rank;
+    bool failed = parcel_status_parse(state, &from) && (from == PARCEL_FAILURE || from == PARCEL_ERROR);
+    if (failed && newer && is_under_way(to))
+        return true;
+    return statuses[to].rank > rank_of(state);
+}
+
+const char *parcel_news(struct str state, enum parcel_status to)
+{
+    bool left = rank_of(state) >= statuses[PARCEL_IN_TRANSIT].rank;
+    switch (to) {
+    case PARCEL_IN_TRANSIT:
+    case PARCEL_OUT_FOR_DELIVERY:
+        return left ? NULL : "shipped";
+    case PARCEL_AVAILABLE_FOR_PICKUP:
+        return "ready";
+    case PARCEL_FAILURE:
+        return "failed";
+    case PARCEL_DELIVERED:
+        return "delivered";
+    case PARCEL_RETURN_TO_SENDER:
+        return "returned";
+    default:
+        return NULL;
+    }
 }
 
 bool parcel_fulfilment_state(enum parcel_status status, enum fulfilment_state *state)

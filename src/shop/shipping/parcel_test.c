@@ -36,7 +36,7 @@ static void any_order_ends_the_same(void **state)
         }
         struct str at = round % 2 ? STR("created") : STR("labelled");
         for (size_t i = 0; i < count; i++)
-            if (parcel_moves(at, news[i]))
+            if (parcel_moves(at, news[i], rand() % 2))
                 at = str_from(parcel_status_text(news[i]));
         assert_string_equal(at.ptr, "delivered");
     }
@@ -46,9 +46,38 @@ static void ends_stay(void **state)
 {
     (void)state;
     for (int to = 0; to < PARCEL_STATUS_COUNT; to++) {
-        assert_false(parcel_moves(STR("delivered"), (enum parcel_status)to));
-        assert_false(parcel_moves(STR("return_to_sender"), (enum parcel_status)to));
+        assert_false(parcel_moves(STR("delivered"), (enum parcel_status)to, true));
+        assert_false(parcel_moves(STR("return_to_sender"), (enum parcel_status)to, true));
     }
+}
+
+/* A courier who met nobody comes again. */
+static void an_attempt_that_failed_is_no_end(void **state)
+{
+    (void)state;
+    assert_true(parcel_moves(STR("out_for_delivery"), PARCEL_FAILURE, true));
+    assert_true(parcel_moves(STR("failure"), PARCEL_OUT_FOR_DELIVERY, true));
+    assert_false(parcel_moves(STR("failure"), PARCEL_OUT_FOR_DELIVERY, false));
+    assert_false(parcel_moves(STR("failure"), PARCEL_PRE_TRANSIT, true));
+    assert_false(parcel_moves(STR("failure"), PARCEL_FAILURE, true));
+    assert_true(parcel_moves(STR("error"), PARCEL_IN_TRANSIT, true));
+    assert_true(parcel_moves(STR("failure"), PARCEL_DELIVERED, false));
+    assert_false(parcel_moves(STR("cancelled"), PARCEL_IN_TRANSIT, true));
+}
+
+static void shoppers_are_told_of_each_parcel(void **state)
+{
+    (void)state;
+    assert_null(parcel_news(STR("labelled"), PARCEL_PRE_TRANSIT));
+    assert_string_equal(parcel_news(STR("labelled"), PARCEL_OUT_FOR_DELIVERY), "shipped");
+    assert_string_equal(parcel_news(STR("pre_transit"), PARCEL_IN_TRANSIT), "shipped");
+    assert_null(parcel_news(STR("in_transit"), PARCEL_OUT_FOR_DELIVERY));
+    assert_null(parcel_news(STR("failure"), PARCEL_OUT_FOR_DELIVERY));
+    assert_string_equal(parcel_news(STR("in_transit"), PARCEL_AVAILABLE_FOR_PICKUP), "ready");
+    assert_string_equal(parcel_news(STR("out_for_delivery"), PARCEL_FAILURE), "failed");
+    assert_string_equal(parcel_news(STR("created"), PARCEL_DELIVERED), "delivered");
+    assert_string_equal(parcel_news(STR("failure"), PARCEL_RETURN_TO_SENDER), "returned");
+    assert_null(parcel_news(STR("in_transit"), PARCEL_ERROR));
 }
 
 static void meaning_for_the_fulfilment(void **state)
@@ -71,6 +100,8 @@ int main(void)
         cmocka_unit_test(texts_round_trip),
         cmocka_unit_test(any_order_ends_the_same),
         cmocka_unit_test(ends_stay),
+        cmocka_unit_test(an_attempt_that_failed_is_no_end),
+        cmocka_unit_test(shoppers_are_told_of_each_parcel),
         cmocka_unit_test(meaning_for_the_fulfilment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

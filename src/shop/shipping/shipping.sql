@@ -12,9 +12,9 @@ SELECT id FROM shipment WHERE order_id = :order_id AND state = 'created' ORDER B
 
 -- What a parcel needs to be told to the carrier.
 -- name: shipment_parcel(id shipment_id) :one
--- returns: order_id order_id, fulfilment_no int2, state text, carrier_id text?, is_wanted bool, to_address json, vendor text, location text,
+-- returns: order_id order_id, fulfilment_no int2, state text, carrier_id text?, revision int2, is_wanted bool, to_address json, vendor text, location text,
 -- location_code text, country text, weight_grams int8
-SELECT s.order_id, s.fulfilment_no, s.state, s.carrier_id,
+SELECT s.order_id, s.fulfilment_no, s.state, s.carrier_id, s.revision,
        f.state IN ('pending', 'processing') AND o.state NOT IN ('cancelled', 'refunded') AS is_wanted,
        o.address::json AS to_address, v.name AS vendor, l.name AS location, l.code AS location_code, l.country,
        (SELECT coalesce(sum(r.quantity::int8 * a.weight_grams), 0)::int8
@@ -27,15 +27,64 @@ JOIN vendor v ON v.id = f.vendor_id
 JOIN location l ON l.id = f.location_id
 WHERE s.id = :id;
 
--- name: shipment_carrier_id_set(id shipment_id, carrier_id text) :exec
-UPDATE shipment SET carrier_id = :carrier_id, updated_at = now() WHERE id = :id AND carrier_id IS NULL;
+-- The carrier is about to be asked for its label: from now on the address stays as it is.
+-- name: shipment_asked_set(id shipment_id) :exec
+UPDATE shipment SET asked_at = now() WHERE id = :id AND state = 'created';
 
--- name: shipment_label_set(id shipment_id, carrier_id text, carrier text?, tracker_id text?, tracking_code text, tracking_url text?,
+-- name: shipment_carrier_id_set(id shipment_id, revision int2, carrier_id text) :exec
+UPDATE shipment SET carrier_id = :carrier_id, updated_at = now() WHERE id = :id AND revision = :revision AND carrier_id IS NULL;
+
+-- The carrier refuses the parcel: it waits for a person, and nobody asks again until then.
+-- name: shipment_problem_set(id shipment_id, revision int2, problem text) :exec
+UPDATE shipment SET problem = :problem, problem_at = now(), asked_at = NULL, updated_at = now()
+WHERE id = :id AND revision = :revision AND state = 'created';
+
+-- Whether a label of the order was made, or may be in the making: an attempt that has not ended takes no longer than this.
+-- name: shipment_labels_begun(order_id order_id) :one
+-- returns: made bool, asked bool
+SELECT coalesce(bool_or(tracking_code IS NOT NULL), false) AS made,
+       coalesce(bool_or(state = 'created' AND asked_at > now() - interval '10 minutes'), false) AS asked
+FROM shipment WHERE order_id = :order_id;
+
+-- What the carrier knows of these parcels is out of date; they begin anew, under another reference.
+-- name: shipment_begin_anew(order_id order_id, id shipment_id?) :exec
+UPDATE shipment
+SET revision = revision + 1, carrier_id = NULL, problem = NULL, problem_at = NULL, asked_at = NULL, updated_at = now()
+WHERE order_id = :order_id AND (:id::uuid IS NULL OR id = :id) AND state = 'created';
+
+-- name: shipment_order(id shipment_id) :one
+-- returns: order_id order_id
+SELECT order_id FROM shipment WHERE id = :id;
+
+-- Parcels that need a person, the newest first: the carrier refuses the label, it was not made within an hour, or the delivery failed.
+-- name: shipment_trouble_page(before shipment_id?, most int8) :one
+-- returns: items json, more bool, last_id shipment_id?
+WITH page AS (
+    SELECT s.*, row_number() OVER (ORDER BY s.id DESC) AS n
+    FROM shipment s
+    WHERE (s.problem IS NOT NULL OR s.state IN ('created', 'failure', 'error'))
+      AND (s.problem IS NOT NULL OR s.state <> 'created' OR s.created_at < now() - interval '1 hour')
+      AND (:before::uuid IS NULL OR s.id < :before)
+    ORDER BY s.id DESC
+    LIMIT :most + 1
+)
+SELECT coalesce(json_agg(json_build_object(
+           'id', wire_id('shp', p.id), 'order_id', wire_id('ord', p.order_id), 'number', o.number, 'vendor_id', wire_id('ven', p.vendor_id),
+           'state', p.state, 'problem', p.problem,
+           'trouble', CASE WHEN p.problem IS NOT NULL THEN 'label_refused' WHEN p.state = 'created' THEN 'label_late'
+                           WHEN p.state = 'failure' THEN 'delivery_failed' ELSE 'carrier_error' END,
+           'tracking_code', p.tracking_code, 'since', coalesce(p.problem_at, p.updated_at)) ORDER BY p.n) FILTER (WHERE p.n <= :most), '[]') AS items,
+       count(*) > :most AS more, (array_agg(p.id ORDER BY p.n) FILTER (WHERE p.n <= :most))[least(count(*), :most)] AS last_id
+FROM page p
+JOIN orders o ON o.id = p.order_id;
+
+-- name: shipment_label_set(id shipment_id, revision int2, carrier_id text, carrier text?, tracker_id text?, tracking_code text, tracking_url text?,
 -- label_url text, response jsonb?) :exec
 UPDATE shipment
 SET state = 'labelled', carrier_id = :carrier_id, carrier = :carrier, tracker_id = :tracker_id, tracking_code = :tracking_code,
-    tracking_url = :tracking_url, label_url = :label_url, response = :response, polled_at = now(), updated_at = now()
-WHERE id = :id AND state = 'created';
+    tracking_url = :tracking_url, label_url = :label_url, response = :response, problem = NULL, problem_at = NULL, polled_at = now(),
+    updated_at = now()
+WHERE id = :id AND revision = :revision AND state = 'created';
 
 -- name: shipment_cancel(id shipment_id) :exec
 UPDATE shipment SET state = 'cancelled', updated_at = now() WHERE id = :id AND state = 'created';
@@ -45,8 +94,10 @@ UPDATE shipment SET state = 'cancelled', updated_at = now() WHERE id = :id AND s
 SELECT id, order_id, fulfilment_no, coalesce(tracking_code, '') AS tracking_code FROM shipment WHERE tracker_id = :tracker_id;
 
 -- name: shipment_lock(id shipment_id) :one
--- returns: state text
-SELECT state FROM shipment WHERE id = :id FOR NO KEY UPDATE;
+-- returns: state text, newest_event_at timestamptz?
+SELECT state, (SELECT max(e.occurred_at) FROM shipment_event e WHERE e.shipment_id = s.id) AS newest_event_at
+FROM shipment s
+WHERE id = :id FOR NO KEY UPDATE;
 
 -- name: shipment_state_set(id shipment_id, state text, response jsonb?) :exec
 UPDATE shipment SET state = :state, response = :response, polled_at = now(), updated_at = now() WHERE id = :id;
@@ -61,13 +112,16 @@ SELECT :shipment_id, u.status, u.occurred_at, u.message, u.place
 FROM unnest(:statuses::text[], :occurred_at::timestamptz[], :messages::text[], :places::text[]) AS u(status, occurred_at, message, place)
 ON CONFLICT DO NOTHING;
 
--- Under way, and not heard of for a while; or still without a label.
+-- Under way, and not heard of for a while; or still without a label. A failed attempt to deliver is no end: the courier comes again. After
+-- a day the carrier is asked less and less often, and after two months no more.
 -- name: shipment_quiet_list(quiet_s int8, most int8) :many
 -- returns: id shipment_id, order_id order_id, fulfilment_no int2, tracker_id text?, state text
 SELECT id, order_id, fulfilment_no, tracker_id, state
 FROM shipment
-WHERE state NOT IN ('delivered', 'return_to_sender', 'failure', 'cancelled', 'error')
+WHERE state NOT IN ('delivered', 'return_to_sender', 'cancelled') AND problem IS NULL
   AND coalesce(polled_at, created_at) < now() - make_interval(secs => :quiet_s::int8)
+  AND (updated_at > now() - interval '1 day' OR coalesce(polled_at, created_at) <= now() - (now() - updated_at) / 16)
+  AND updated_at > now() - interval '60 days'
 ORDER BY coalesce(polled_at, created_at)
 LIMIT :most;
 

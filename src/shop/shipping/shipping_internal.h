@@ -9,7 +9,8 @@
 const struct carrier *shipping_carrier(void);
 
 /* Outside a transaction; blocks on the carrier. A shipment that has its label already is left alone; one that
- * nobody wants any more is cancelled. is_new: the carrier cannot know it yet. */
+ * nobody wants any more is cancelled; one that the carrier refuses waits for staff (shipment.problem,
+ * ERR_OK). is_new: the carrier cannot know it yet. */
 enum error_code shipping_label_make(struct pg *db, struct arena *arena, struct shipment_id id, bool is_new,
                                     struct error *error);
 

@@ -3,6 +3,7 @@
  * reference, because the carrier knows no idempotency keys. */
 #include "base/check.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "shipping_sql.h"
 #include "shop/orders/orders.h"
 #include "shop/shipping/shipping_internal.h"
@@ -33,22 +34,29 @@ static struct carrier_address address_of(struct arena *arena, struct str json_te
     return address;
 }
 
+/* The name by which the carrier knows it: another one for each address that it was to go to. */
+static struct str reference_of(struct arena *arena, struct shipment_id id, int16_t revision)
+{
+    char text[ID_TEXT_MAX];
+    shipment_id_text(id, text);
+    return revision ? arena_printf(arena, "%s-%d", text, revision) : arena_copy(arena, str_from(text));
+}
+
 /* Creates the shipment at the carrier, unless an earlier attempt did. */
 static enum error_code ensure_created(struct pg *db, struct arena *arena, struct shipment_id id, bool is_new,
                                       const struct shipment_parcel_row *row,
                                       struct carrier_shipment *shipment, struct error *error)
 {
     const struct carrier *carrier = shipping_carrier();
-    char reference[ID_TEXT_MAX];
-    shipment_id_text(id, reference);
+    struct str reference = reference_of(arena, id, row->revision);
     bool found = false;
     enum error_code code = ERR_OK;
     if (row->carrier_id.ptr || !is_new)
-        code = carrier->shipment_find(db, arena, row->carrier_id.ptr ? row->carrier_id : str_from(reference),
-                                      shipment, &found, error);
+        code = carrier->shipment_find(db, arena, row->carrier_id.ptr ? row->carrier_id : reference, shipment,
+                                      &found, error);
     if (code == ERR_OK && !found) {
         struct carrier_parcel parcel = {
-            .reference = str_from(reference),
+            .reference = reference,
             .to = address_of(arena, row->to_address),
             .from = {.name = row->location,
                      .company = row->vendor,
@@ -63,7 +71,8 @@ static enum error_code ensure_created(struct pg *db, struct arena *arena, struct
         return code;
     /* Whoever comes first decides which shipment it is; a second attempt at the same time buys nothing. */
     int64_t affected;
-    code = shipment_carrier_id_set(db, (struct shipment_carrier_id_set_args){id, shipment->id}, &affected);
+    code = shipment_carrier_id_set(db, (struct shipment_carrier_id_set_args){id, row->revision, shipment->id},
+                                   &affected);
     if (code == ERR_OK && affected == 0)
         code = error_set(error, ERR_CONFLICT, "Another attempt is making this label");
     return code;
@@ -73,7 +82,7 @@ struct labelled {
     struct arena *arena;
     struct shipment_id id;
     struct order_id order_id;
-    int16_t fulfilment_no;
+    int16_t fulfilment_no, revision;
     const struct carrier_shipment *shipment;
 };
 
@@ -86,6 +95,7 @@ static enum error_code record_label(struct pg *db, void *context)
         return code;
     struct shipment_label_set_args args = {
         .id = in->id,
+        .revision = in->revision,
         .carrier_id = in->shipment->id,
         .carrier = in->shipment->carrier,
         .tracker_id = in->shipment->tracker_id,
@@ -102,26 +112,77 @@ static enum error_code record_label(struct pg *db, void *context)
     return order_fulfilment_advance(db, in->arena, &order, in->fulfilment_no, FULFILMENT_PROCESSING, &cause);
 }
 
+struct asking {
+    struct arena *arena;
+    struct shipment_id id;
+    struct order_id order_id;
+    struct shipment_parcel_row row;
+    bool found;
+};
+
+/* With the order locked, so that the address that is read is the one that the label gets
+ * (shipping_address.c). */
+static enum error_code begin_asking(struct pg *db, void *context)
+{
+    struct asking *in = context;
+    struct order order;
+    enum error_code code = order_lock(db, in->arena, in->order_id, &order);
+    if (code == ERR_OK)
+        code = shipment_parcel(db, in->arena, (struct shipment_parcel_args){in->id}, &in->row, &in->found);
+    if (code == ERR_OK && in->found && in->row.is_wanted)
+        code = shipment_asked_set(db, (struct shipment_asked_set_args){in->id}, NULL);
+    return code;
+}
+
+/* Refused for good: not a fault of ours that another attempt mends, but work for staff. */
+static enum error_code note_refusal(struct pg *db, const struct asking *asking, const struct error *error)
+{
+    char id[ID_TEXT_MAX];
+    shipment_id_text(asking->id, id);
+    log_write(LOG_WARN, "carrier refuses a label", LOG_TEXT("shipment", id));
+    metric_add(metric_counter("cathay_shipment_labels_refused_total",
+                              "labels that the carrier refused; staff see them in their list of parcels",
+                              NULL),
+               1);
+    struct shipment_problem_set_args args = {asking->id, asking->row.revision, str_from(error->detail)};
+    return shipment_problem_set(db, args, NULL);
+}
+
+static enum error_code ask_for_label(struct pg *db, const struct asking *asking, bool is_new,
+                                     struct carrier_shipment *shipment, struct error *error)
+{
+    struct arena *arena = asking->arena;
+    enum error_code code = ensure_created(db, arena, asking->id, is_new, &asking->row, shipment, error);
+    if (code != ERR_OK || shipment->labelled)
+        return code;
+    if (!shipment->rate_id.ptr)
+        return error_set(error, ERR_VALIDATION, "The carrier offers no rate for this parcel");
+    return shipping_carrier()->label_buy(db, arena, shipment->id, shipment->rate_id, shipment, error);
+}
+
 enum error_code shipping_label_make(struct pg *db, struct arena *arena, struct shipment_id id, bool is_new,
                                     struct error *error)
 {
-    struct shipment_parcel_row row;
+    struct asking asking = {.arena = arena, .id = id};
+    struct shipment_order_row owner;
     bool found;
-    enum error_code code = shipment_parcel(db, arena, (struct shipment_parcel_args){id}, &row, &found);
-    if (code != ERR_OK || !found || !str_equal(row.state, STR("created")))
+    enum error_code code = shipment_order(db, arena, (struct shipment_order_args){id}, &owner, &found);
+    if (code != ERR_OK || !found)
         return code;
-    if (!row.is_wanted)
+    asking.order_id = owner.order_id;
+    code = pg_transaction(db, begin_asking, &asking);
+    if (code != ERR_OK || !asking.found || !str_equal(asking.row.state, STR("created")))
+        return code;
+    if (!asking.row.is_wanted)
         return shipment_cancel(db, (struct shipment_cancel_args){id}, NULL);
     struct carrier_shipment shipment;
-    code = ensure_created(db, arena, id, is_new, &row, &shipment, error);
-    if (code == ERR_OK && !shipment.labelled) {
-        if (!shipment.rate_id.ptr)
-            return error_set(error, ERR_VALIDATION, "The carrier offers no rate for this parcel");
-        code = shipping_carrier()->label_buy(db, arena, shipment.id, shipment.rate_id, &shipment, error);
-    }
+    code = ask_for_label(db, &asking, is_new && asking.row.revision == 0, &shipment, error);
+    if (code == ERR_VALIDATION)
+        return note_refusal(db, &asking, error);
     if (code != ERR_OK)
         return code;
-    struct labelled labelled = {arena, id, row.order_id, row.fulfilment_no, &shipment};
+    struct labelled labelled = {arena,    id, owner.order_id, asking.row.fulfilment_no, asking.row.revision,
+                                &shipment};
     return pg_transaction(db, record_label, &labelled);
 }
 

@@ -45,7 +45,7 @@ static enum error_code check_webhooks(struct pg *db, struct arena *arena, struct
     return code;
 }
 
-static const char *const on_confirmed[] = {"order.confirmed", NULL};
+static const char *const on_confirmed[] = {"order.confirmed", "order.address_changed", NULL};
 static const char *const on_webhook[] = {"webhook.easypost", NULL};
 
 static const struct task_definition tasks[] = {

@@ -35,18 +35,28 @@ static enum error_code events_insert(struct pg *db, struct arena *arena, struct 
 }
 
 static enum error_code moved_publish(struct pg *db, struct arena *arena, const struct order *order,
-                                     struct shipment_id id, enum parcel_status status)
+                                     struct shipment_id id, enum parcel_status status, const char *news)
 {
     char order_text[ID_TEXT_MAX], shipment_text[ID_TEXT_MAX];
+    struct str told = news ? arena_printf(arena, ",\"news\":\"%s\"", news) : STR("");
     order_id_text(order->id, order_text);
     shipment_id_text(id, shipment_text);
     struct event event = {
         .type = STR("order.shipment_moved"),
         .aggregate_id = order->id.uuid,
-        .payload = arena_printf(arena, "{\"order_id\":\"%s\",\"shipment_id\":\"%s\",\"state\":\"%s\"}",
-                                order_text, shipment_text, parcel_status_text(status)),
+        .payload = arena_printf(arena, "{\"order_id\":\"%s\",\"shipment_id\":\"%s\",\"state\":\"%s\"%.*s}",
+                                order_text, shipment_text, parcel_status_text(status), STR_ARG(told)),
     };
     return outbox_publish(db, &event, NULL);
+}
+
+static int64_t newest_of(const struct carrier_tracker *tracker)
+{
+    int64_t newest = 0;
+    for (size_t i = 0; i < tracker->event_count; i++)
+        if (tracker->events[i].occurred_at_us > newest)
+            newest = tracker->events[i].occurred_at_us;
+    return newest;
 }
 
 static struct str reason_of(enum parcel_status status)
@@ -78,13 +88,14 @@ enum error_code shipping_tracker_apply(struct pg *db, struct arena *arena, struc
         code = events_insert(db, arena, id, tracker);
     if (code != ERR_OK)
         return code;
-    if (!parcel_moves(row.state, tracker->status))
+    bool newer = newest_of(tracker) > (row.newest_event_at.present ? row.newest_event_at.value : 0);
+    if (!parcel_moves(row.state, tracker->status, newer))
         return shipment_heard(db, (struct shipment_heard_args){id}, NULL);
     struct shipment_state_set_args args = {id, str_from(parcel_status_text(tracker->status)),
                                            tracker->response};
     code = shipment_state_set(db, args, NULL);
     if (code == ERR_OK)
-        code = moved_publish(db, arena, &order, id, tracker->status);
+        code = moved_publish(db, arena, &order, id, tracker->status, parcel_news(row.state, tracker->status));
     enum fulfilment_state part;
     if (code == ERR_OK && parcel_fulfilment_state(tracker->status, &part)) {
         struct order_cause cause = {.actor = ACTOR_CARRIER, .reason = reason_of(tracker->status)};
