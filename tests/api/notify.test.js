@@ -226,7 +226,7 @@ test('JOB-4 the sandbox mailbox keeps the shop\'s mails and shows them', async (
   const list = await exchange(`${boxed.sandboxUrl}/mailbox?to=${encodeURIComponent(purchase.buyer.email)}`);
   assert.ok(list.text.includes(mails[0].id) && list.text.includes(purchase.buyer.email));
   const page = await exchange(`${boxed.sandboxUrl}/mailbox/${mails[0].id}`);
-  assert.match(page.text, /<iframe[^>]* sandbox srcdoc="/);
+  assert.match(page.text, /<iframe[^>]* sandbox="allow-popups allow-popups-to-escape-sandbox" srcdoc="/);
   assert.match(page.headers['content-security-policy'], /default-src 'none'/);
   assert.ok(!page.text.includes('<h1 style'), 'the mail\'s HTML is inside the frame only');
   const source = await exchange(`${boxed.sandboxUrl}/mailbox/${mails[0].id}/source`);
