@@ -135,17 +135,37 @@ static bool is_media_type(struct str given, struct str wanted)
     return str_equal_ignoring_case(str_trim(str_split(&rest, ';')), wanted);
 }
 
+/* Whether no other charset is named: JSON is UTF-8 (RFC 8259, 8.1), and so is all that the shop takes. */
+static bool is_utf8_type(struct str type)
+{
+    str_split(&type, ';');
+    while (type.ptr) {
+        struct str value = str_split(&type, ';'), name = str_trim(str_split(&value, '='));
+        if (!str_equal_ignoring_case(name, STR("charset")))
+            continue;
+        value = str_trim(value);
+        if (value.len > 2 && value.ptr[0] == '"' && value.ptr[value.len - 1] == '"')
+            value = (struct str){value.ptr + 1, value.len - 2};
+        if (!str_equal_ignoring_case(value, STR("utf-8")) && !str_equal_ignoring_case(value, STR("utf8")))
+            return false;
+    }
+    return true;
+}
+
 static enum error_code check_body(struct http_exchange *x)
 {
+    struct str type = x->head.known[HEAD_CONTENT_TYPE];
     const struct api_route *route = x->req.route;
     if (!head_has_body(&x->head))
         return ERR_OK;
     if (x->head.content_length > phases_body_max(x))
         return error_set(&x->req.error, ERR_BODY_TOO_LARGE, "This operation takes at most %zu bytes",
                          phases_body_max(x));
-    if (route && route->body_type &&
-        !is_media_type(x->head.known[HEAD_CONTENT_TYPE], str_from(route->body_type)))
+    if (route && route->body_type && !is_media_type(type, str_from(route->body_type)))
         return error_set(&x->req.error, ERR_MEDIA_TYPE, "This operation takes %s", route->body_type);
+    if (route && route->body_type && !is_utf8_type(type))
+        return error_set(&x->req.error, ERR_MEDIA_TYPE,
+                         "The body has another charset than UTF-8, which is the only one that is taken");
     return ERR_OK;
 }
 

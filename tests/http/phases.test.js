@@ -81,6 +81,13 @@ test('decoding: faults are listed by field; the wrong content type is 415', asyn
   assert.deepStrictEqual(answer.json.errors, [{ field: 'bad', reason: 'must not be 1' }]);
   assert.strictEqual((await server.request('POST', '/json', { 'Content-Type': 'text/plain' }, '{}')).status, 415);
   assert.strictEqual((await server.request('POST', '/json', {}, '{}')).status, 415);
+  const typed = (type) => server.request('POST', '/json', { 'Content-Type': type }, '{}');
+  for (const charset of ['utf-16', 'UTF-16LE', 'iso-8859-1', '"utf-32"', 'utf-8; charset=utf-16', '']) {
+    const answer = await typed(`application/json; charset=${charset}`);
+    assert.strictEqual(answer.status, 415, charset);
+    assert.match(answer.text ?? JSON.stringify(answer.body), /UTF-8/);
+  }
+  for (const charset of ['utf-8', 'UTF-8', '"utf-8"', 'utf-8; profile=x']) assert.notStrictEqual((await typed(`application/json; charset=${charset}`)).status, 415, charset);
   assert.strictEqual((await server.request('POST', '/json', { 'Content-Type': 'Application/JSON; charset=utf-8' }, '{}')).body, '{}');
   assert.strictEqual((await server.request('POST', '/json', { 'Content-Type': 'application/json' }, 'x'.repeat(1001))).status, 413);
 });
