@@ -89,6 +89,18 @@ test('SHP-2 the same webhook many times at once, and twenty different ones in an
   await env.verify();
 });
 
+test('SHP-2 what a carrier writes is one line without anything that cannot be seen', async () => {
+  const purchase = await paid(env);
+  const [shipment] = await purchase.labelled();
+  const event = trackerEvent(shipment, 'in_transit');
+  Object.assign(event.result.tracking_details[0], { message: 'Left\r\n\u202ethe \u001b[31mdepot\u200b ', tracking_location: { city: '\u3000Kow\u0007loon', country: 'HK' } });
+  await webhook(event);
+  assert.strictEqual((await processed(event.id)).state, 'processed');
+  const order = await purchase.reaches('shipped');
+  const [seen] = order.fulfilments[0].shipment.events.slice(-1);
+  assert.deepStrictEqual([seen.message, seen.place], ['Left the [31mdepot', 'Kow loon, HK']);
+});
+
 test('SHP-2 two webhooks at once for two parcels of one order', async () => {
   const purchase = await paid(env, { vendors: 2 });
   const shipments = await purchase.labelled();

@@ -3,9 +3,12 @@
 
 #include "base/check.h"
 #include "base/hmac.h"
+#include "base/text.h"
 
 #include <ctype.h>
 #include <stdlib.h>
+
+#define TEXT_POINTS_MAX 4000 /* of one text of Stripe's */
 
 /* ---- signatures ---- */
 
@@ -61,9 +64,11 @@ enum error_code stripe_signature_check(struct str header, struct str body, struc
 
 /* ---- JSON ---- */
 
+/* One line: names of events and reasons of failures are logged and shown. */
 static struct str text_of(struct arena *arena, const struct json_view *object, const char *name)
 {
-    return json_view_string(arena, json_view_member(object, str_from(name)));
+    struct str text = json_view_string(arena, json_view_member(object, str_from(name)));
+    return text_clean(arena, text, TEXT_POINTS_MAX);
 }
 
 static bool text_is(struct arena *arena, const struct json_view *object, const char *name, const char *text)

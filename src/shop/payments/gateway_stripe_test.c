@@ -153,6 +153,12 @@ static void events_are_read(void **state)
     assert_int_equal(event.intent.state, GATEWAY_INTENT_FAILED);
     assert_true(str_equal(event.intent.failure, STR("declined")));
 
+    const char *hostile = EVENT("payment_intent.payment_failed",
+                                INTENT("requires_payment_method",
+                                       ",\"last_payment_error\":{\"code\":\"a\\r\\nb\\u202e\\u001b[2J\"}"));
+    assert_int_equal(parse(arena, hostile, &event), ERR_OK);
+    assert_true(str_equal(event.intent.failure, STR("a b [2J")));
+
     assert_int_equal(parse(arena, EVENT("customer.created", "{\"id\":\"cus_1\"}"), &event), ERR_OK);
     assert_int_equal(event.kind, GATEWAY_EVENT_OTHER);
 

@@ -8,6 +8,7 @@
 #include "base/config.h"
 #include "base/hmac.h"
 #include "base/money.h"
+#include "base/text.h"
 #include "http/client.h"
 #include "shop/shipping/parcel.h"
 
@@ -18,6 +19,7 @@
 
 #define REQUEST_MAX ((size_t)16 * 1024)
 #define RESPONSE_KEPT_MAX ((size_t)64 * 1024)
+#define CARRIER_TEXT_MAX 2000 /* code points */
 
 static struct http_partner *partner;
 
@@ -47,12 +49,22 @@ void carrier_easypost_stop(void)
 
 /* ---- reading ---- */
 
+/* One line; what carriers write in their events is shown to shoppers. */
 static struct str text_of(struct arena *arena, const json_t *object, const char *name)
 {
     const json_t *value = json_object_get(object, name);
-    if (!json_is_string(value) || json_string_length(value) == 0)
+    if (!json_is_string(value))
         return STR_NONE;
-    return arena_copy(arena, (struct str){json_string_value(value), json_string_length(value)});
+    struct str text = {json_string_value(value), json_string_length(value)};
+    text = text_clean(arena, arena_copy(arena, text), CARRIER_TEXT_MAX);
+    return text.len ? text : STR_NONE;
+}
+
+/* Absent where it is no page: it becomes a link. */
+static struct str page_of(struct arena *arena, const json_t *object, const char *name)
+{
+    struct str url = text_of(arena, object, name);
+    return str_starts_with(url, STR("https://")) || str_starts_with(url, STR("http://")) ? url : STR_NONE;
 }
 
 /* Digits, a point, digits: "7.90". In thousandths; negative: not an amount. */
@@ -115,7 +127,7 @@ static bool shipment_of(struct arena *arena, const json_t *json, struct carrier_
         .carrier = text_of(arena, rate, "carrier"),
         .tracker_id = text_of(arena, tracker, "id"),
         .tracking_code = text_of(arena, json, "tracking_code"),
-        .tracking_url = text_of(arena, tracker, "public_url"),
+        .tracking_url = page_of(arena, tracker, "public_url"),
         .label_url = text_of(arena, json_object_get(json, "postage_label"), "label_url"),
         .response = dump(arena, json),
     };
