@@ -45,9 +45,9 @@ test('CAT-1 a draft becomes a product on sale with variants, options, attributes
   const { body: known } = await env.api.call('attribute_list', { expect: 200 });
   assert.deepStrictEqual(known.items.find(({ code }) => code === 'fabric'), { code: 'fabric', label: 'Fabric', type: 'choice', choices: ['wool', 'silk'] });
 
-  const attributes = { fabric: 'silk', litres: 20.5, tint: '#1f2A44', washable: true, origin: '香港' };
+  const attributes = { fabric: 'silk', litres: 20.5, tint: '#1f2a44', washable: true, origin: '香港' };
   const { body: draft, headers } = await vendor.api.call('product_create', { expect: 201,
-    body: { category_id: category, name: 'Café Scarf', brand: 'Aubade', description: 'Soft.', attributes, options: ['size', 'colour'] } });
+    body: { category_id: category, name: 'Café Scarf', brand: 'Aubade', description: 'Soft.', attributes: { ...attributes, tint: '#1f2A44' }, options: ['size', 'colour'] } });
   assert.strictEqual(draft.state, 'draft');
   assert.match(draft.slug, /^cafe-scarf-[0-9a-f]{6}$/);
   assert.strictEqual(headers.etag, '"1"');

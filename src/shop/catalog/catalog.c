@@ -2,10 +2,9 @@
 #include "shop/catalog/catalog.h"
 
 #include "base/json_view.h"
+#include "shop/catalog/attribute_value.h"
 
 #include <ctype.h>
-#include <math.h>
-#include <stdlib.h>
 
 /* NULL: it is none. */
 static const struct json_view *object_of(struct arena *arena, struct str text)
@@ -32,70 +31,52 @@ enum error_code catalog_attribute_codes(struct arena *arena, struct str attribut
     return ERR_OK;
 }
 
-static bool is_colour(struct str text)
+/* The members of `values`, each as `put` writes it, into the arena; what is wrong goes to the error. */
+struct form {
+    struct arena *arena;
+    struct buf out;
+    const char *field; /* before a member's name */
+    struct error *error;
+    bool failed;
+};
+
+static void form_fault(struct form *form, struct str name, const char *fault)
 {
-    if (text.len != 7 || text.ptr[0] != '#')
-        return false;
-    for (size_t i = 1; i < 7; i++) {
-        if (!isxdigit((unsigned char)text.ptr[i]))
-            return false;
-    }
-    return true;
+    char field[96];
+    snprintf(field, sizeof field, "%s.%.*s", form->field, STR_ARG(name));
+    error_field_add(form->error, field, "%s", fault);
+    form->failed = true;
 }
 
-static bool is_choice(struct arena *arena, struct str text, const struct json_view *choices)
+static void form_name(struct form *form, struct str name)
 {
-    for (const struct json_view *choice = choices ? choices->first : NULL; choice; choice = choice->next)
-        if (str_equal(text, json_view_string(arena, choice)))
-            return true;
-    return false;
+    buf_char(&form->out, form->out.len ? ',' : '{');
+    buf_json_str(&form->out, name);
+    buf_char(&form->out, ':');
 }
 
-/* What is wrong with a value; NULL: nothing. */
-static const char *attribute_fault(struct arena *arena, const struct json_view *value,
-                                   const struct json_view *definition)
+static struct str form_end(struct form *form)
 {
-    if (!definition)
-        return "is not an attribute of this shop";
-    struct str type = json_view_string(arena, json_view_member(definition, STR("type")));
-    if (str_equal(type, STR("number"))) {
-        if (value->kind != JSON_VIEW_NUMBER)
-            return "is not a number";
-        /* What a program that reads the answer takes for infinite was not meant. */
-        bool fits =
-            value->text.len <= ATTRIBUTE_NUMBER_MAX && isfinite(strtod(arena_cstr(arena, value->text), NULL));
-        return fits ? NULL : "is too large or longer than 30 characters";
-    }
-    if (str_equal(type, STR("boolean")))
-        return value->kind == JSON_VIEW_LITERAL ? NULL : "is neither true nor false";
-    if (value->kind != JSON_VIEW_STRING)
-        return "is not a text";
-    struct str text = json_view_string(arena, value);
-    if (str_equal(type, STR("colour")))
-        return is_colour(text) ? NULL : "is not a colour like #1f2a44";
-    if (str_equal(type, STR("choice")))
-        return is_choice(arena, text, json_view_member(definition, STR("choices")))
-                   ? NULL
-                   : "is not one of the choices";
-    size_t length = str_code_points(text);
-    return length >= 1 && length <= ATTRIBUTE_TEXT_MAX ? NULL : "is empty or longer than 200 characters";
+    buf_append(&form->out, form->out.len ? STR("}") : STR("{}"));
+    struct str text = arena_copy(form->arena, buf_str(&form->out));
+    buf_free(&form->out);
+    return text;
 }
 
-enum error_code catalog_attributes_check(struct arena *arena, struct str attributes, struct str definitions,
+enum error_code catalog_attributes_check(struct arena *arena, struct str *attributes, struct str definitions,
                                          struct error *error)
 {
-    const struct json_view *values = object_of(arena, attributes), *known = object_of(arena, definitions);
-    enum error_code code = values && known ? ERR_OK : ERR_VALIDATION;
-    for (const struct json_view *value = code ? NULL : values->first; value; value = value->next) {
-        const char *fault = attribute_fault(arena, value, json_view_member(known, value->name));
-        if (!fault)
-            continue;
-        char field[96];
-        snprintf(field, sizeof field, "attributes.%.*s", STR_ARG(value->name));
-        error_field_add(error, field, "%s", fault);
-        code = ERR_VALIDATION;
+    const struct json_view *values = object_of(arena, *attributes), *known = object_of(arena, definitions);
+    struct form form = {arena, buf_new(BUF_DEFAULT_MAX), "attributes", error, !values || !known};
+    for (const struct json_view *value = form.failed ? NULL : values->first; value; value = value->next) {
+        form_name(&form, value->name);
+        const char *fault = attribute_value(arena, &form.out, value, json_view_member(known, value->name));
+        if (fault)
+            form_fault(&form, value->name, fault);
     }
-    return code ? error_set(error, code, "The attributes do not fit their definitions") : ERR_OK;
+    *attributes = form_end(&form);
+    return form.failed ? error_set(error, ERR_VALIDATION, "The attributes do not fit their definitions")
+                       : ERR_OK;
 }
 
 static bool has_option(struct str_array options, struct str code)
@@ -107,35 +88,29 @@ static bool has_option(struct str_array options, struct str code)
     return false;
 }
 
-enum error_code catalog_options_check(struct arena *arena, struct str chosen, struct str_array options,
+enum error_code catalog_options_check(struct arena *arena, struct str *chosen, struct str_array options,
                                       struct error *error)
 {
-    const struct json_view *object = object_of(arena, chosen);
+    const struct json_view *object = object_of(arena, *chosen);
     if (!object) {
         error_field_add(error, "options", "is not an object");
         return error_set(error, ERR_VALIDATION, "The options cannot be read");
     }
-    enum error_code result = ERR_OK;
-    char field[96];
+    struct form form = {arena, buf_new(BUF_DEFAULT_MAX), "options", error, false};
     for (const struct json_view *value = object->first; value; value = value->next) {
-        size_t length = str_code_points(json_view_string(arena, value));
-        const char *fault = !has_option(options, value->name)         ? "is not an option of this product"
-                            : length < 1 || length > OPTION_VALUE_MAX ? "is not a text of 1 to 60 characters"
-                                                                      : NULL;
-        if (!fault)
-            continue;
-        snprintf(field, sizeof field, "options.%.*s", STR_ARG(value->name));
-        error_field_add(error, field, "%s", fault);
-        result = ERR_VALIDATION;
+        form_name(&form, value->name);
+        const char *fault = has_option(options, value->name)
+                                ? attribute_value_of_option(arena, &form.out, value)
+                                : "is not an option of this product";
+        if (fault)
+            form_fault(&form, value->name, fault);
     }
-    for (size_t i = 0; i < options.count; i++) {
-        if (json_view_member(object, options.items[i]))
-            continue;
-        snprintf(field, sizeof field, "options.%.*s", STR_ARG(options.items[i]));
-        error_field_add(error, field, "is missing");
-        result = ERR_VALIDATION;
-    }
-    return result ? error_set(error, result, "The options are not those of the product") : ERR_OK;
+    for (size_t i = 0; i < options.count; i++)
+        if (!json_view_member(object, options.items[i]))
+            form_fault(&form, options.items[i], "is missing");
+    *chosen = form_end(&form);
+    return form.failed ? error_set(error, ERR_VALIDATION, "The options are not those of the product")
+                       : ERR_OK;
 }
 
 /* The ASCII letter that a Latin letter of two UTF-8 bytes (U+00C0 to U+00FF) is written with, else 0. */

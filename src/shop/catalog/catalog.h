@@ -34,14 +34,15 @@ enum error_code catalog_attribute_codes(struct arena *arena, struct str attribut
                                         struct error *error);
 
 /* Checks values against definitions, a JSON object by code: {"material": {"type": "choice", "choices":
- * ["leather"]}}. Text and choices are strings, colours "#rrggbb", numbers finite. ERR_VALIDATION with fields
- * like "attributes.material". */
-enum error_code catalog_attributes_check(struct arena *arena, struct str attributes, struct str definitions,
+ * ["leather"]}}. Text and choices are strings, colours "#rrggbb", numbers of at most ATTRIBUTE_NUMBER_MAX
+ * characters. *attributes becomes their one form (attribute_value.h). ERR_VALIDATION with fields like
+ * "attributes.material". */
+enum error_code catalog_attributes_check(struct arena *arena, struct str *attributes, struct str definitions,
                                          struct error *error);
 
 /* A variant gives a value, text of 1 to OPTION_VALUE_MAX characters, for exactly the options of its product.
- * ERR_VALIDATION. */
-enum error_code catalog_options_check(struct arena *arena, struct str chosen, struct str_array options,
+ * *chosen becomes their one form. ERR_VALIDATION. */
+enum error_code catalog_options_check(struct arena *arena, struct str *chosen, struct str_array options,
                                       struct error *error);
 
 /* "Café Noir 200 g" → "cafe-noir-200-g-1f2e3d": what is left of the name in ASCII and six digits of the id.

@@ -201,13 +201,14 @@ FROM product p JOIN vendor ven ON ven.id = p.vendor_id
 WHERE p.id = :product_id;
 
 -- name: variant_create(id variant_id, product_id product_id, sku text, options jsonb, weight_grams int4, position int4) :exec
-INSERT INTO variant (id, product_id, vendor_id, sku, options, title, weight_grams, position)
-SELECT :id, p.id, p.vendor_id, :sku, :options, variant_title(p.name, p.options, :options), :weight_grams, :position
+INSERT INTO variant (id, product_id, vendor_id, sku, sku_key, options, options_key, title, weight_grams, position)
+SELECT :id, p.id, p.vendor_id, :sku, lookalike_key(:sku), :options, lookalike_key(:options::jsonb::text),
+       variant_title(p.name, p.options, :options), :weight_grams, :position
 FROM product p WHERE p.id = :product_id;
 
 -- name: variant_update(variant_id variant_id, sku text?, weight_grams int4?, position int4?, state text?) :exec
 UPDATE variant
-SET sku = coalesce(:sku, sku), weight_grams = coalesce(:weight_grams, weight_grams), position = coalesce(:position, position),
+SET sku = coalesce(:sku, sku), sku_key = coalesce(lookalike_key(:sku), sku_key), weight_grams = coalesce(:weight_grams, weight_grams), position = coalesce(:position, position),
     state = coalesce(:state, state), updated_at = now()
 WHERE id = :variant_id;
 
@@ -282,6 +283,10 @@ VALUES (:code, :label, :type, :choices)
 ON CONFLICT (code) DO UPDATE SET label = excluded.label, choices = excluded.choices
 WHERE made.type = excluded.type AND made.choices <@ excluded.choices
 RETURNING json_build_object('code', made.code, 'label', made.label, 'type', made.type, 'choices', made.choices) AS body;
+
+-- name: attribute_choices(code text) :one
+-- returns: choices text[]
+SELECT a.choices FROM attribute a WHERE a.code = :code;
 
 -- ── invariants ──
 

@@ -71,7 +71,9 @@ enum error_code catalog_name_taken(struct request *req, enum error_code code)
     } names[] = {
         {"product_slug_key", "slug", "is the address of another product"},
         {"variant_sku_key", "sku", "is another variant's"},
+        {"variant_sku_key_unique", "sku", "looks like another variant's"},
         {"variant_options", "options", "another variant of this product has the same"},
+        {"variant_options_key_unique", "options", "another variant of this product looks the same"},
         {"category_slug_key", "slug", "is another category's"},
         {"vendor_slug_key", "slug", "is another vendor's"},
         {"location_code_key", "code", "is another location's"},

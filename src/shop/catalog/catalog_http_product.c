@@ -46,14 +46,14 @@ enum error_code managed_product_show_handle(struct request *req, const struct ap
 
 /* ── create ── */
 
-/* Reads what the product refers to and checks it; has_vendor and has_category say what is asked about. */
+/* Reads what the product refers to and checks it; attributes that are there get their one form. */
 static enum error_code check_context(struct request *req, struct opt_vendor_id vendor_id,
-                                     struct opt_category_id category_id, struct str attributes,
+                                     struct opt_category_id category_id, struct str *attributes,
                                      struct uuid_array *category_path)
 {
     struct product_context_args args = {.vendor_id = vendor_id, .category_id = category_id};
-    if (attributes.ptr) {
-        enum error_code code = catalog_attribute_codes(req->arena, attributes, &args.codes, &req->error);
+    if (attributes->ptr) {
+        enum error_code code = catalog_attribute_codes(req->arena, *attributes, &args.codes, &req->error);
         if (code)
             return code;
     }
@@ -71,8 +71,8 @@ static enum error_code check_context(struct request *req, struct opt_vendor_id v
         return error_set(&req->error, ERR_VALIDATION, "There is no such category");
     }
     *category_path = row.category_path;
-    return attributes.ptr ? catalog_attributes_check(req->arena, attributes, row.definitions, &req->error)
-                          : ERR_OK;
+    return attributes->ptr ? catalog_attributes_check(req->arena, attributes, row.definitions, &req->error)
+                           : ERR_OK;
 }
 
 static enum error_code create(struct request *req, void *context)
@@ -84,7 +84,7 @@ static enum error_code create(struct request *req, void *context)
         return code;
     struct str attributes = in->has_attributes ? in->attributes : STR("{}");
     struct uuid_array category_path = {NULL, 0};
-    code = check_context(req, opt_vendor_id(vendor_id), opt_category_id(in->category_id), attributes,
+    code = check_context(req, opt_vendor_id(vendor_id), opt_category_id(in->category_id), &attributes,
                          &category_path);
     if (code)
         return code;
@@ -150,10 +150,11 @@ static enum error_code update(struct request *req, void *context)
         return error_set(&req->error, ERR_CONFLICT, "The product has variants that differ in its options");
     }
     struct uuid_array category_path = {NULL, 0};
+    struct str attributes = body->has_attributes ? body->attributes : STR_NONE;
     if (body->has_category_id || body->has_attributes) {
         code = check_context(req, (struct opt_vendor_id){false, {{{0}}}},
-                             (struct opt_category_id){body->has_category_id, body->category_id},
-                             body->has_attributes ? body->attributes : STR_NONE, &category_path);
+                             (struct opt_category_id){body->has_category_id, body->category_id}, &attributes,
+                             &category_path);
         if (code)
             return code;
     }
@@ -167,7 +168,7 @@ static enum error_code update(struct request *req, void *context)
         .set_brand = body->has_brand,
         .brand = body->has_brand && !body->null_brand ? body->brand : STR_NONE,
         .tender = body->has_tender ? str_from(api_tender_names[body->tender - 1]) : STR_NONE,
-        .attributes = body->has_attributes ? body->attributes : STR_NONE,
+        .attributes = attributes,
     };
     if (body->has_options)
         args.options =

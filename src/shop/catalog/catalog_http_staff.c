@@ -1,5 +1,6 @@
 /* Categories, vendors and attributes, which staff keep. */
 #include "api.h"
+#include "base/text.h"
 #include "catalog_sql.h"
 #include "shop/catalog/catalog_change.h"
 #include "shop/catalog/catalog.h"
@@ -150,6 +151,46 @@ enum error_code vendor_update_handle(struct request *req, const struct api_vendo
 
 /* ── attributes ── */
 
+static bool has_text(struct str_array texts, struct str text)
+{
+    for (size_t i = 0; i < texts.count; i++)
+        if (str_equal(texts.items[i], text))
+            return true;
+    return false;
+}
+
+/* Refuses choices that look like one another, unless the attribute has had both since before that was asked.
+ */
+static enum error_code check_choices(struct request *req, struct str code_of_attribute,
+                                     struct str_array choices)
+{
+    struct attribute_choices_row had = {0};
+    bool asked = false;
+    struct str *folds = ARENA_ARRAY(req->arena, struct str, choices.count + 1);
+    for (size_t i = 0; i < choices.count; i++) {
+        folds[i] = text_fold(req->arena, choices.items[i]);
+        size_t same = 0;
+        while (!str_equal(folds[same], folds[i]))
+            same++;
+        if (same == i)
+            continue;
+        if (!asked) {
+            enum error_code code = attribute_choices(
+                req->db, req->arena, (struct attribute_choices_args){code_of_attribute}, &had, &asked);
+            if (code)
+                return code;
+            asked = true;
+        }
+        if (has_text(had.choices, choices.items[i]) && has_text(had.choices, choices.items[same]))
+            continue;
+        char field[32];
+        snprintf(field, sizeof field, "choices[%zu]", i);
+        error_field_add(&req->error, field, "looks like another choice");
+        return error_set(&req->error, ERR_VALIDATION, "Two choices look the same");
+    }
+    return ERR_OK;
+}
+
 static enum error_code put_attribute(struct request *req, void *context)
 {
     const struct api_attribute_put *in = context;
@@ -167,7 +208,10 @@ static enum error_code put_attribute(struct request *req, void *context)
     };
     struct attribute_put_row row;
     bool found;
-    enum error_code code = attribute_put(req->db, req->arena, args, &row, &found);
+    enum error_code code = check_choices(req, in->code, in->body.choices);
+    if (code)
+        return code;
+    code = attribute_put(req->db, req->arena, args, &row, &found);
     if (!code && !found)
         return error_set(&req->error, ERR_CONFLICT,
                          "An attribute keeps its type, and choices can only be added");

@@ -21,7 +21,7 @@ static enum error_code create_variant(struct request *req, void *context)
         return error_set(&req->error, ERR_CONFLICT, "A product has at most %d variants",
                          PRODUCT_VARIANTS_MAX);
     struct str options = in->body.has_options ? in->body.options : STR("{}");
-    code = catalog_options_check(req->arena, options, product.options, &req->error);
+    code = catalog_options_check(req->arena, &options, product.options, &req->error);
     if (code)
         return code;
     struct variant_id id = variant_id_new();

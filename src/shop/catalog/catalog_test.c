@@ -32,7 +32,8 @@ static int tear_down(void **state)
 static void attributes_case(const char *attributes, const char *field)
 {
     struct error error = {.code = ERR_OK};
-    enum error_code code = catalog_attributes_check(arena, str_from(attributes), STR(DEFINITIONS), &error);
+    struct str text = str_from(attributes);
+    enum error_code code = catalog_attributes_check(arena, &text, STR(DEFINITIONS), &error);
     assert_int_equal(code, field ? ERR_VALIDATION : ERR_OK);
     assert_int_equal(error.field_count, field ? 1 : 0);
     if (field)
@@ -62,6 +63,49 @@ static void test_attributes_fit_their_types(void **state)
     attributes_case("{\"origin\":null}", "attributes.origin");
     attributes_case("{\"origin\":[\"x\"]}", "attributes.origin");
     attributes_case("{\"nobody_knows\":1}", "attributes.nobody_knows");
+}
+
+static void form_case(const char *attributes, const char *expected)
+{
+    struct error error = {.code = ERR_OK};
+    struct str text = str_from(attributes);
+    assert_int_equal(catalog_attributes_check(arena, &text, STR(DEFINITIONS), &error), ERR_OK);
+    if (!str_equal(text, str_from(expected)))
+        fail_msg("%s became %.*s, not %s", attributes, STR_ARG(text), expected);
+    assert_int_equal(catalog_attributes_check(arena, &text, STR(DEFINITIONS), &error), ERR_OK);
+    assert_true(str_equal(text, str_from(expected)));
+}
+
+static void test_values_have_one_form(void **state)
+{
+    (void)state;
+    static const char *const numbers[][2] = {
+        {"1.0", "1"},
+        {"1e0", "1"},
+        {"-0.0", "0"},
+        {"0e99", "0"},
+        {"100", "100"},
+        {"12.50", "12.5"},
+        {"0.050", "0.05"},
+        {"1.25E+3", "1250"},
+        {"5e-3", "0.005"},
+        {"-1250e-2", "-12.5"},
+        {"1e29", "100000000000000000000000000000"},
+        {"0.10", "0.1"},
+        {"10.01", "10.01"},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        struct str typed = arena_printf(arena, "{\"litres\":%s}", numbers[i][0]);
+        form_case(arena_cstr(arena, typed),
+                  arena_cstr(arena, arena_printf(arena, "{\"litres\":%s}", numbers[i][1])));
+    }
+    attributes_case("{\"litres\":1e30}", "attributes.litres");
+    attributes_case("{\"litres\":1e-40}", "attributes.litres");
+    form_case("{\"tint\":\"#AbCDEF\"}", "{\"tint\":\"#abcdef\"}");
+    form_case("{\"origin\":\" Cafe\xcc\x81\\nNoir\\u3000\"}", "{\"origin\":\"Caf\xc3\xa9 Noir\"}");
+    form_case("{\"fabric\":\" silk \", \"washable\": true}", "{\"fabric\":\"silk\",\"washable\":true}");
+    attributes_case("{\"origin\":\"\\u200b\"}", "attributes.origin");
+    attributes_case("{\"origin\":\"a\\u202eb\"}", "attributes.origin");
 }
 
 static void test_texts_have_a_length_in_characters(void **state)
@@ -104,8 +148,8 @@ static void options_case(const char *chosen, const char *field)
 {
     static const struct str options[] = {{"size", 4}, {"colour", 6}};
     struct error error = {.code = ERR_OK};
-    enum error_code code =
-        catalog_options_check(arena, str_from(chosen), (struct str_array){options, 2}, &error);
+    struct str text = str_from(chosen);
+    enum error_code code = catalog_options_check(arena, &text, (struct str_array){options, 2}, &error);
     assert_int_equal(code, field ? ERR_VALIDATION : ERR_OK);
     if (field)
         assert_string_equal(error.fields[0].field, field);
@@ -122,7 +166,9 @@ static void test_variants_choose_every_option_of_their_product(void **state)
     options_case("{\"size\":\"\",\"colour\":\"navy\"}", "options.size");
     options_case("[]", "options");
     struct error error = {.code = ERR_OK};
-    assert_int_equal(catalog_options_check(arena, STR("{}"), (struct str_array){NULL, 0}, &error), ERR_OK);
+    struct str none = STR("{}");
+    assert_int_equal(catalog_options_check(arena, &none, (struct str_array){NULL, 0}, &error), ERR_OK);
+    assert_true(str_equal(none, STR("{}")));
 }
 
 static void slug_case(const char *name, const char *slug)
@@ -263,6 +309,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_attributes_fit_their_types, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_values_have_one_form, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_texts_have_a_length_in_characters, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_codes_of_attributes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_variants_choose_every_option_of_their_product, set_up,
