@@ -156,7 +156,7 @@ static void add_field(struct curl_slist **fields, const char *name, struct str v
     struct buf line = buf_new(16 * 1024);
     buf_printf(&line, "%s: %.*s", name, STR_ARG(value));
     buf_char(&line, '\0');
-    CHECK(!line.overflow);
+    CHECK(!line.overflow); /* settings and keys of our own making */
     struct curl_slist *longer = curl_slist_append(*fields, line.ptr);
     CHECK(longer);
     *fields = longer;
@@ -300,7 +300,8 @@ enum error_code http_partner_call(struct http_partner *partner, struct pg *db, c
     CHECK(!db || !pg_in_transaction(db));
     char url[URL_MAX];
     int len = snprintf(url, sizeof url, "%s%.*s", partner->base_url, STR_ARG(call->path));
-    CHECK(len > 0 && (size_t)len < sizeof url);
+    if (len < 0 || (size_t)len >= sizeof url) /* with an identifier of the partner's */
+        return error_set(error, ERR_PARTNER, "%s: an address is longer than it may be", partner->name);
     for (int number = 1;; number++) {
         if (!circuit_admits(partner)) {
             metric_add(partner->refused, 1);

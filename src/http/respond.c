@@ -43,9 +43,13 @@ void respond_header(struct request *req, struct str name, struct str value)
 {
     struct response *response = &req->response;
     CHECK(response->header_count < RESPONSE_HEADERS_MAX);
-    /* A line end in a value would begin a header, or a response, of somebody else's making. */
-    CHECK(!memchr(value.ptr ? value.ptr : "", '\r', value.len) &&
-          !memchr(value.ptr ? value.ptr : "", '\n', value.len));
+    /* A line end in a value would begin a header, or a response, of somebody else's making: it is not told.
+     */
+    if (value.len && (memchr(value.ptr, '\r', value.len) || memchr(value.ptr, '\n', value.len) ||
+                      memchr(value.ptr, '\0', value.len))) {
+        log_write(LOG_ERROR, "a header's value has a line end", LOG_STR("name", name));
+        return;
+    }
     response->headers[response->header_count].name = name;
     response->headers[response->header_count++].value = value;
 }
@@ -271,7 +275,12 @@ void response_encode(struct http_exchange *x)
         buf_append(&out, response->headers[i].value);
         BUF_LITERAL(&out, "\r\n");
     }
-    CHECK(!out.overflow);
+    if (out.overflow) { /* of values that came from elsewhere; a problem has none */
+        buf_free(&out);
+        problem_render(x, error_set(&x->req.error, ERR_INTERNAL, "the head is larger than it may be"));
+        response_encode(x);
+        return;
+    }
     x->out_head = arena_copy(x->req.arena, buf_str(&out));
     x->out_body = response->body;
     buf_free(&out);

@@ -98,9 +98,11 @@ enum error_code carrier_event(struct pg *db, struct arena *arena, const char *de
     BUF_LITERAL(&out, ",\"result\":");
     buf_append(&out, object);
     buf_char(&out, '}');
-    CHECK(!out.overflow);
+    bool whole = !out.overflow;
     struct str body = arena_copy(arena, buf_str(&out));
     buf_free(&out);
+    if (!whole)
+        return ERR_INTERNAL;
     return sandbox_event_publish(db, arena, CARRIER_NAME, id, str_from(description), object_id, body);
 }
 

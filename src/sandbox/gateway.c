@@ -118,9 +118,11 @@ enum error_code gateway_answer_list(struct gateway_call *call, const char *path,
         buf_append(&out, bodies[i]);
     }
     buf_printf(&out, "],\"has_more\":%s,\"url\":\"%s\"}", more ? "true" : "false", path);
-    CHECK(!out.overflow);
+    bool whole = !out.overflow;
     struct str body = arena_copy(call->arena, buf_str(&out));
     buf_free(&out);
+    if (!whole)
+        return ERR_INTERNAL;
     return gateway_answer(call, body);
 }
 

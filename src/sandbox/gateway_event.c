@@ -26,9 +26,11 @@ enum error_code gateway_event(struct pg *db, struct arena *arena, const char *ty
         "},\"livemode\":false,\"pending_webhooks\":1,\"request\":{\"id\":null,\"idempotency_key\":null},"
         "\"type\":\"%s\"}",
         type);
-    CHECK(!out.overflow);
+    bool whole = !out.overflow;
     struct str body = arena_copy(arena, buf_str(&out));
     buf_free(&out);
+    if (!whole)
+        return ERR_INTERNAL;
     return sandbox_event_publish(db, arena, GATEWAY_NAME, id, str_from(type), object_id, body);
 }
 

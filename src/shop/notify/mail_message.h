@@ -6,7 +6,9 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
-#define MAIL_MESSAGE_MAX ((size_t)1024 * 1024)
+/* An order of a hundred lines whose names are as long as they may be, escaped as HTML, fits. */
+#define MAIL_TEXT_MAX ((size_t)1024 * 1024)        /* of text and of HTML each */
+#define MAIL_MESSAGE_MAX ((size_t)3 * 1024 * 1024) /* as it is sent */
 
 struct mail_message {
     struct str from;    /* "Name <address>" or an address, as in the settings */

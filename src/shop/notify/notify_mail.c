@@ -123,20 +123,24 @@ static struct template_scope *scope_of(struct arena *arena, const struct order_m
     return scope;
 }
 
-static struct str filled(struct arena *arena, const char *text, const struct template_scope *scope, bool html)
+static bool fill(struct arena *arena, const char *text, const struct template_scope *scope, bool html,
+                 struct str *filled)
 {
-    struct buf out = buf_new(MAIL_MESSAGE_MAX / 4);
-    CHECK(mail_template_fill(&out, text, scope, html));
-    return kept(arena, &out);
+    struct buf out = buf_new(MAIL_TEXT_MAX);
+    CHECK(mail_template_fill(&out, text, scope, html)); /* a template is ours */
+    bool whole = !out.overflow;
+    *filled = arena_copy(arena, buf_str(&out));
+    buf_free(&out);
+    return whole;
 }
 
-void order_mail_fill(struct arena *arena, const struct order_mail *mail, const struct mail_template *template,
+bool order_mail_fill(struct arena *arena, const struct order_mail *mail, const struct mail_template *template,
                      struct mail_message *message)
 {
     struct template_scope *scope = scope_of(arena, mail);
-    message->subject = filled(arena, template->subject, scope, false);
-    message->text = filled(arena, template->text, scope, false);
-    message->html = filled(arena, template->html, scope, true);
     message->to = mail->order.email;
     message->to_name = mail_name(arena, mail->order.name);
+    return fill(arena, template->subject, scope, false, &message->subject) &&
+           fill(arena, template->text, scope, false, &message->text) &&
+           fill(arena, template->html, scope, true, &message->html);
 }

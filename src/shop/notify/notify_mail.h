@@ -15,8 +15,9 @@ struct order_mail {
     int64_t refunded_minor, refunded_points; /* of a mail about one refund */
 };
 
-/* Pure: subject, text and HTML in the arena. A template that asks for what is not there is a bug (CHECK). */
-void order_mail_fill(struct arena *arena, const struct order_mail *mail, const struct mail_template *template,
+/* Pure: subject, text and HTML in the arena. A template that asks for what is not there is a bug (CHECK).
+ * False: the order is longer than a mail may be. */
+bool order_mail_fill(struct arena *arena, const struct order_mail *mail, const struct mail_template *template,
                      struct mail_message *message);
 
 #endif

@@ -188,9 +188,8 @@ enum error_code notify_mail_task(struct task_run *run)
         .message_id = row.message_id,
         .date_us = clock_wall_us(),
     };
-    order_mail_fill(run->arena, &mail, template, &message);
     struct buf out = buf_new(MAIL_MESSAGE_MAX);
-    if (mail_message_write(&out, &message))
+    if (order_mail_fill(run->arena, &mail, template, &message) && mail_message_write(&out, &message))
         code = mail_send(run->db, run->arena, mail_address(message.from), mail_address(message.to),
                          buf_str(&out), &run->error);
     else

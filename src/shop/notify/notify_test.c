@@ -120,7 +120,7 @@ static void confirmed_mail_is_as_written(void **state)
     struct arena *arena = arena_new();
     struct order_mail mail = sample();
     struct mail_message message = {0};
-    order_mail_fill(arena, &mail, mail_template_find(STR("order_confirmed")), &message);
+    assert_true(order_mail_fill(arena, &mail, mail_template_find(STR("order_confirmed")), &message));
     assert_text(message.subject, "Your order 100042 is confirmed");
     assert_text(message.text,
                 "Dear Mei & Sons,\n\nthank you: your order 100042 is paid and confirmed.\n\n"
@@ -136,6 +136,27 @@ static void confirmed_mail_is_as_written(void **state)
     arena_free(arena);
 }
 
+static void long_orders_fill_and_what_is_beyond_is_an_error(void **state)
+{
+    (void)state;
+    struct arena *arena = arena_new();
+    char name[400];
+    memset(name, '"', sizeof name); /* six bytes each, as HTML */
+    struct mail_lines_row *lines = ARENA_ARRAY(arena, struct mail_lines_row, 10000);
+    for (size_t i = 0; i < 10000; i++)
+        lines[i] = (struct mail_lines_row){.title = {name, sizeof name}, .quantity = 99, .total_minor = 1};
+    struct order_mail mail = sample();
+    struct mail_message message = {.from = STR("a@b.example"), .message_id = STR("1@b.example")};
+    mail.lines = (struct mail_lines_rows){lines, 100};
+    assert_true(order_mail_fill(arena, &mail, mail_template_find(STR("order_confirmed")), &message));
+    struct buf out = buf_new(MAIL_MESSAGE_MAX);
+    assert_true(mail_message_write(&out, &message));
+    buf_free(&out);
+    mail.lines.count = 10000;
+    assert_false(order_mail_fill(arena, &mail, mail_template_find(STR("order_confirmed")), &message));
+    arena_free(arena);
+}
+
 /* Every template finds all that it asks for, also where an order has the least there can be. */
 static void every_template_fills(void **state)
 {
@@ -146,9 +167,9 @@ static void every_template_fills(void **state)
         struct order_mail rich = sample();
         struct order_mail poor = {.order = {.currency = STR("USD"), .name = STR(""), .email = STR("a@b")}};
         struct mail_message message = {0};
-        order_mail_fill(arena, &rich, template, &message);
+        assert_true(order_mail_fill(arena, &rich, template, &message));
         assert_true(message.subject.len > 0 && message.text.len > 0 && message.html.len > 0);
-        order_mail_fill(arena, &poor, template, &message);
+        assert_true(order_mail_fill(arena, &poor, template, &message));
         assert_true(message.subject.len > 0 && message.text.len > 0 && message.html.len > 0);
     }
     assert_int_equal(count, 12);
@@ -245,10 +266,15 @@ static void words_make_no_links(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sections_repeat_and_nest),     cmocka_unit_test(html_is_escaped_and_text_is_not),
-        cmocka_unit_test(broken_templates_are_told),    cmocka_unit_test(amounts),
-        cmocka_unit_test(confirmed_mail_is_as_written), cmocka_unit_test(every_template_fills),
-        cmocka_unit_test(words_make_no_links),          cmocka_unit_test(message_on_the_wire),
+        cmocka_unit_test(sections_repeat_and_nest),
+        cmocka_unit_test(html_is_escaped_and_text_is_not),
+        cmocka_unit_test(broken_templates_are_told),
+        cmocka_unit_test(amounts),
+        cmocka_unit_test(confirmed_mail_is_as_written),
+        cmocka_unit_test(long_orders_fill_and_what_is_beyond_is_an_error),
+        cmocka_unit_test(every_template_fills),
+        cmocka_unit_test(words_make_no_links),
+        cmocka_unit_test(message_on_the_wire),
         cmocka_unit_test(no_header_is_injected),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,7 +62,8 @@ static enum error_code call(struct pg *db, struct arena *arena, const char *meth
     struct http_call request = {
         .method = str_from(method), .path = path, .headers = headers, .idempotency_key = idempotency_key};
     if (form) {
-        CHECK(!form->overflow);
+        if (form->overflow)
+            return error_set(error, ERR_INTERNAL, "a call to the payment gateway is larger than it may be");
         request.content_type = STR("application/x-www-form-urlencoded");
         request.body = buf_str(form);
     }
