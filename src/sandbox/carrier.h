@@ -1,6 +1,6 @@
 /* The sandbox carrier: the subset of EasyPost's REST API v2 (https://docs.easypost.com) that a shop needs:
- * shipments with rates, buying, labels, trackers, events, webhooks; a public tracking page. Parcels move by
- * themselves every sandbox_parcel_step_ms, or on demand.
+ * shipments with rates, buying, labels and their refunds, trackers, events, webhooks; a public tracking page.
+ * Parcels move by themselves every sandbox_parcel_step_ms, or on demand.
  *
  * carrier.c: calls, errors, events, the part. carrier_shipment.c, carrier_tracker.c: the resources.
  * carrier_page.c: label and tracking page. */

@@ -36,6 +36,24 @@ FROM sandbox.shipment WHERE id = :id FOR UPDATE;
 UPDATE sandbox.shipment SET selected_rate = :selected_rate, label_token = :label_token, label_url = :label_url, updated_at = now()
 WHERE id = :id;
 
+-- A label is taken back while nobody has scanned it: its parcel does not move by itself any more. No row: not bought, or asked before.
+-- name: sandbox_shipment_refund(id text) :one
+-- returns: refund_status text
+WITH asked AS (
+    UPDATE sandbox.shipment s
+    SET refund_status = CASE WHEN t.status IN ('unknown', 'pre_transit') THEN 'submitted' ELSE 'rejected' END, updated_at = now()
+    FROM sandbox.tracker t
+    WHERE s.id = :id AND t.shipment_id = s.id AND s.refund_status IS NULL
+    RETURNING s.id, s.refund_status
+), stopped AS (
+    UPDATE sandbox.tracker t SET due_at = NULL FROM asked a WHERE t.shipment_id = a.id AND a.refund_status = 'submitted'
+)
+SELECT refund_status FROM asked;
+
+-- What was submitted is refunded as soon as that was said.
+-- name: sandbox_shipment_refund_end(id text) :exec
+UPDATE sandbox.shipment SET refund_status = 'refunded', updated_at = now() WHERE id = :id AND refund_status = 'submitted';
+
 -- name: sandbox_label(label_token text) :one
 -- returns: to_address json, from_address json, parcel json, service text, tracking_code text, reference text?
 SELECT s.to_address, s.from_address, s.parcel, coalesce(s.selected_rate ->> 'service', '') AS service, t.tracking_code, s.reference

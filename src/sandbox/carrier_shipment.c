@@ -245,10 +245,36 @@ static enum error_code shipment_buy(struct request *req, const void *input)
     return carrier_end(req, fault, code, 200, body);
 }
 
+/* ---- giving a label back ---- */
+
+static enum error_code shipment_refund(struct request *req, const void *input)
+{
+    const struct sandbox_input *in = input;
+    enum sandbox_fault fault;
+    if (!carrier_begin(req, &fault))
+        return ERR_OK;
+    struct str body = STR_NONE, id = in->params[0];
+    struct sandbox_shipment_refund_row row;
+    bool found = false;
+    enum error_code code = shipment_body(req, id, &body);
+    if (code == ERR_OK)
+        code = sandbox_shipment_refund(req->db, req->arena, (struct sandbox_shipment_refund_args){id}, &row,
+                                       &found);
+    if (code == ERR_OK && !found)
+        return carrier_refuse(req, 422, "SHIPMENT.REFUND.UNAVAILABLE",
+                              "The shipment has no label that could be refunded.", NULL);
+    if (code == ERR_OK)
+        code = shipment_body(req, id, &body);
+    if (code == ERR_OK)
+        code = sandbox_shipment_refund_end(req->db, (struct sandbox_shipment_refund_end_args){id}, NULL);
+    return carrier_end(req, fault, code, 200, body);
+}
+
 const struct api_route carrier_shipment_routes[] = {
     SANDBOX_ROUTE("carrier_shipment_create", "POST", "/v2/shipments", shipment_create),
     SANDBOX_ROUTE("carrier_shipment_list", "GET", "/v2/shipments", shipment_list),
     SANDBOX_ROUTE("carrier_shipment_show", "GET", "/v2/shipments/{id}", shipment_show),
+    SANDBOX_ROUTE("carrier_shipment_refund", "POST", "/v2/shipments/{id}/refund", shipment_refund),
     SANDBOX_ROUTE("carrier_shipment_buy", "POST", "/v2/shipments/{id}/buy", shipment_buy),
     {.path = NULL},
 };

@@ -32,6 +32,7 @@ test('PAY-5 cash goes back through the gateway, miles at once, stock is free, ea
   assert.strictEqual(await purchase.state(), 'refunded');
   const balance = await purchase.balance();
   assert.deepStrictEqual([balance.available, balance.held, balance.incoming], [2500, 0, 0]);
+  await poll(async () => (await purchase.stock()).reserved === 0, { what: 'the label to be void and the stock free' });
   assert.deepStrictEqual(await purchase.stock(), { on_hand: 10, reserved: 0 });
   await ends(purchase, 'succeeded');
   const [sent] = await atGateway(purchase);

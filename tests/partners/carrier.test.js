@@ -50,6 +50,22 @@ test('SHP-1 the client makes a shipment, sees rates, buys the cheapest, and find
   await assert.rejects(client().Shipment.buy(made.id, rate), (error) => error.code === 'SHIPMENT.POSTAGE.EXISTS' && error.statusCode === 422);
 });
 
+test('SHP-3 the client gives a label back, once, while nobody has scanned it', async () => {
+  const buy = async () => {
+    const made = await create();
+    return client().Shipment.buy(made.id, client().Utils.getLowestRate(made.rates));
+  };
+  const bought = await buy();
+  assert.strictEqual(bought.refund_status, null);
+  assert.strictEqual((await client().Shipment.refund(bought.id)).refund_status, 'submitted');
+  assert.strictEqual((await client().Shipment.retrieve(bought.id)).refund_status, 'refunded');
+  await assert.rejects(client().Shipment.refund(bought.id), (error) => error.code === 'SHIPMENT.REFUND.UNAVAILABLE' && error.statusCode === 422);
+  const left = await buy();
+  await sandboxPost(env, `/sandbox/trackers/${left.tracking_code}/advance`, { status: 'in_transit' });
+  assert.strictEqual((await client().Shipment.refund(left.id)).refund_status, 'rejected');
+  await assert.rejects(client().Shipment.refund((await create()).id), (error) => error.statusCode === 422);
+});
+
 test('SHP-1 the client is told what is wrong', async () => {
   await assert.rejects(client().Shipment.create({ ...ADDRESSES }), (error) => error.statusCode === 422 && error.errors[0].field === 'parcel');
   await assert.rejects(client().Shipment.retrieve('shp_unknown'), (error) => error.statusCode === 404);

@@ -61,6 +61,7 @@ const BREAKS = {
   refund_state: `INSERT INTO refund (id, order_id, payment_id, amount_minor, points, currency, reason, created_at, updated_at) SELECT ${NOBODY}, order_id, id, 1, 0, currency, 'test', now() - interval '3 days', now() - interval '3 days' FROM payment WHERE state = 'succeeded' LIMIT 1`,
   webhook_waiting: `INSERT INTO webhook (id, provider, event_id, type, body, received_at) VALUES (${NOBODY}, 'stripe', 'evt_x', 'payment_intent.succeeded', '{}', now() - interval '1 day')`,
   shipment_follows_fulfilment: `UPDATE fulfilment SET state = 'delivered' WHERE state <> 'delivered'`,
+  shipment_labels_void: `UPDATE orders SET state = 'refunded', updated_at = now() - interval '3 days' WHERE id = (SELECT order_id FROM shipment WHERE state = 'labelled' LIMIT 1)`,
   shipment_webhooks_processed: `INSERT INTO webhook (id, provider, event_id, type, body, received_at) VALUES (${NOBODY}, 'easypost', 'evt_x', 'tracker.updated', '{}', now() - interval '1 day')`,
   sale_sold_is_sum_of_claims: `UPDATE sale SET sold = sold + 1`,
   sale_customers_within_limit: `UPDATE sale_customer SET quantity = 0`,

@@ -58,8 +58,9 @@ enum error_code inventory_reservations_confirm_queue(struct pg *db, const struct
                                                      size_t count);
 enum error_code inventory_reservations_confirm_fetch(struct pg *db, struct arena *arena,
                                                      struct reservation_place **places, size_t *count);
-/* held or confirmed → released; reserved goes down. Safe to repeat. */
-enum error_code inventory_reservations_release(struct pg *db, struct order_id order_id);
+/* held or confirmed → released, at one location or (NULL) at all; reserved goes down. Safe to repeat. */
+enum error_code inventory_reservations_release(struct pg *db, struct order_id order_id,
+                                               const struct location_id *location_id);
 /* confirmed → consumed at one location: reserved and on hand go down, with a movement of reason shipment.
  * Safe to repeat. */
 enum error_code inventory_reservations_consume(struct pg *db, struct arena *arena, struct order_id order_id,

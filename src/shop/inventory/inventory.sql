@@ -217,5 +217,8 @@ LEFT JOIN orders o ON o.id = r.order_id
 WHERE r.state IN ('held', 'confirmed')
   AND (o.id IS NULL
        OR (r.state = 'held' AND o.state <> 'pending_payment')
-       OR (r.state = 'confirmed' AND o.state NOT IN ('confirmed', 'processing', 'shipped', 'partially_refunded')))
+       OR (r.state = 'confirmed' AND o.state NOT IN ('confirmed', 'processing', 'shipped', 'partially_refunded')
+           -- a label was made: what becomes of its parcel is asked of the carrier
+           AND NOT EXISTS (SELECT FROM fulfilment f WHERE f.order_id = r.order_id AND f.location_id = r.location_id
+                           AND f.state = 'processing' AND o.state IN ('cancelled', 'refunded'))))
 LIMIT :most;

@@ -217,11 +217,14 @@ static enum error_code move(struct pg *db, struct arena *arena, struct order_id 
         (struct movement_insert_batch_args){.reason = step->reason, .order_id = opt_order_id(order_id)});
 }
 
-enum error_code inventory_reservations_release(struct pg *db, struct order_id order_id)
+enum error_code inventory_reservations_release(struct pg *db, struct order_id order_id,
+                                               const struct location_id *location_id)
 {
     static const struct str from[] = {{"held", 4}, {"confirmed", 9}};
-    const struct step step = {
+    struct step step = {
         .from = {from, 2}, .to = STR("released"), .reserved_sign = -1, .reason = STR("correction")};
+    if (location_id)
+        step.location_id = opt_location_id(*location_id);
     struct arena *arena = arena_new();
     enum error_code code = move(db, arena, order_id, &step);
     arena_free(arena);

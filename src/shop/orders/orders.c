@@ -135,12 +135,19 @@ static enum error_code step(struct pg *db, struct arena *arena, struct order *or
     return outbox_publish(db, &event, NULL);
 }
 
-/* What was not sent yet will not be: its fulfilments end, its stock is free again. */
-static enum error_code unsent_give_back(struct pg *db, struct order_id order_id)
+/* What has no label yet will not be sent: its fulfilments end, its stock is free again. Parcels with a label
+ * may be on their way: their part stays as it is until the carrier has said so (order_fulfilment_cancel). */
+static enum error_code unlabelled_give_back(struct pg *db, struct arena *arena, struct order_id order_id)
 {
-    enum error_code code = inventory_reservations_release(db, order_id);
+    struct fulfilment_states_rows rows;
+    enum error_code code = fulfilment_states(db, arena, (struct fulfilment_states_args){order_id}, &rows);
+    if (code == ERR_OK && rows.count == 0)
+        return inventory_reservations_release(db, order_id, NULL);
+    for (size_t i = 0; code == ERR_OK && i < rows.count; i++)
+        if (str_equal(rows.items[i].state, STR("pending")))
+            code = inventory_reservations_release(db, order_id, &rows.items[i].location_id);
     if (code == ERR_OK)
-        code = fulfilment_cancel_unsent(db, (struct fulfilment_cancel_unsent_args){order_id}, NULL);
+        code = fulfilment_cancel_unlabelled(db, (struct fulfilment_cancel_unlabelled_args){order_id}, NULL);
     return code;
 }
 
@@ -150,7 +157,7 @@ enum error_code order_transition(struct pg *db, struct arena *arena, struct orde
     CHECK(pg_in_transaction(db));
     enum error_code code = step(db, arena, order, to, cause);
     if (code == ERR_OK && to == ORDER_REFUNDED)
-        code = unsent_give_back(db, order->id);
+        code = unlabelled_give_back(db, arena, order->id);
     return code;
 }
 
@@ -167,7 +174,7 @@ enum error_code order_release(struct pg *db, struct arena *arena, struct order *
     if (order->state == ORDER_PENDING_PAYMENT && !uuid_is_zero(order->hold_id))
         code = loyalty_hold_release(db, arena, order->hold_id);
     if (code == ERR_OK)
-        code = unsent_give_back(db, order->id);
+        code = unlabelled_give_back(db, arena, order->id);
     if (code == ERR_OK)
         code = step(db, arena, order, to, cause);
     return code;
@@ -289,7 +296,7 @@ enum error_code order_fulfilment_advance(struct pg *db, struct arena *arena, str
                                          const struct order_cause *cause)
 {
     CHECK(pg_in_transaction(db));
-    CHECK(to != FULFILMENT_CANCELLED); /* only with the order: order_release, order_transition */
+    CHECK(to != FULFILMENT_CANCELLED); /* order_fulfilment_cancel */
     struct fulfilment_states_rows rows;
     enum error_code code = fulfilment_states(db, arena, (struct fulfilment_states_args){order->id}, &rows);
     if (code != ERR_OK)
@@ -318,5 +325,28 @@ enum error_code order_fulfilment_advance(struct pg *db, struct arena *arena, str
         code = fulfilment_publish(db, arena, order, fulfilment_no, to);
     if (code == ERR_OK)
         code = follow(db, arena, order, progress_of(&rows), cause);
+    return code;
+}
+
+enum error_code order_fulfilment_cancel(struct pg *db, struct arena *arena, const struct order *order,
+                                        int16_t fulfilment_no)
+{
+    CHECK(pg_in_transaction(db) && (order->state == ORDER_CANCELLED || order->state == ORDER_REFUNDED));
+    struct fulfilment_states_rows rows;
+    enum error_code code = fulfilment_states(db, arena, (struct fulfilment_states_args){order->id}, &rows);
+    for (size_t i = 0; code == ERR_OK && i < rows.count; i++) {
+        enum fulfilment_state from;
+        const struct fulfilment_states_row *part = &rows.items[i];
+        CHECK(fulfilment_state_parse(part->state, &from));
+        if (part->number != fulfilment_no || !fulfilment_advances(from, FULFILMENT_CANCELLED))
+            continue;
+        struct fulfilment_state_set_args args = {order->id, fulfilment_no,
+                                                 str_from(fulfilment_state_text(FULFILMENT_CANCELLED))};
+        code = inventory_reservations_release(db, order->id, &part->location_id);
+        if (code == ERR_OK)
+            code = fulfilment_state_set(db, args, NULL);
+        if (code == ERR_OK)
+            code = fulfilment_publish(db, arena, order, fulfilment_no, FULFILMENT_CANCELLED);
+    }
     return code;
 }

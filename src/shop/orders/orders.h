@@ -77,8 +77,8 @@ enum error_code order_lock_fetch(struct pg *db, struct arena *arena, struct orde
 /* In a transaction, with the order locked: one step of the state machine. Writes orders.state and sequence,
  * an order_event and the outbox event "order.<state>" (payload: order_id, number, customer_id, state,
  * sequence, currency, cash_minor, points, reason) and updates *order. ERR_TRANSITION when the table refuses
- * it. To refunded: what was not shipped will not be: its fulfilments are cancelled and its stock is given
- * back. */
+ * it. To refunded: what has no label yet will not be shipped: its fulfilments are cancelled and its stock is
+ * given back. What has one waits for the carrier's word (order_fulfilment_cancel). */
 enum error_code order_transition(struct pg *db, struct arena *arena, struct order *order, enum order_state to,
                                  const struct order_cause *cause);
 
@@ -103,7 +103,7 @@ order_confirm_fn order_confirm_move_queue, order_confirm_move_fetch, order_confi
 order_confirm_fn order_confirm_settle_queue, order_confirm_settle_fetch;
 
 /* In a transaction, with the order locked, from pending_payment (or confirmed/processing for a cancellation
- * before anything was shipped): gives stock and held points back, cancels fulfilments, and moves to
+ * before anything was shipped): gives stock (of what has no label yet) and held points back, and moves to
  * payment_failed, expired or cancelled. Points that were captured and cash come back by a refund, not here.
  * An order that is in that state already is left alone (ERR_OK). ERR_TRANSITION. */
 enum error_code order_release(struct pg *db, struct arena *arena, struct order *order, enum order_state to,
@@ -179,5 +179,10 @@ enum error_code order_unpaid_refusal(const struct order_unpaid *unpaid, int64_t 
 /* In a transaction, with the order locked, which does not wait for payment: whether it may again. */
 enum error_code order_unpaid_check(struct pg *db, struct arena *arena, const struct order *order,
                                    struct error *error);
+
+/* In a transaction, with the order locked, which is cancelled or refunded: a part of it whose label is void
+ * will not be sent. Its stock is free again. One that has left stays as it is. */
+enum error_code order_fulfilment_cancel(struct pg *db, struct arena *arena, const struct order *order,
+                                        int16_t fulfilment_no);
 
 #endif

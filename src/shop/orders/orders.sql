@@ -91,10 +91,10 @@ SELECT number, id, vendor_id, location_id, state FROM fulfilment WHERE order_id 
 -- name: fulfilment_state_set(order_id order_id, number int2, state text) :exec
 UPDATE fulfilment SET state = :state, updated_at = now() WHERE order_id = :order_id AND number = :number;
 
--- What has not left yet will not leave.
--- name: fulfilment_cancel_unsent(order_id order_id) :exec
+-- What has no label yet will not leave.
+-- name: fulfilment_cancel_unlabelled(order_id order_id) :exec
 UPDATE fulfilment SET state = 'cancelled', updated_at = now()
-WHERE order_id = :order_id AND state IN ('pending', 'processing');
+WHERE order_id = :order_id AND state = 'pending';
 
 -- name: order_address_set(order_id order_id, address text) :exec
 UPDATE orders SET address = :address, updated_at = now() WHERE id = :order_id;

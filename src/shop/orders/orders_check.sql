@@ -76,9 +76,12 @@ WITH recent AS MATERIALIZED (
             WHEN h.quantity <> l.quantity THEN format('line %s is of %s, reserved are %s', l.line_no, l.quantity, h.quantity)
             WHEN NOT h.states <@ CASE
                 WHEN r.state = 'pending_payment' THEN '{held}'::text[]
-                WHEN r.state IN ('payment_failed', 'expired', 'cancelled') THEN '{released}'
+                WHEN r.state IN ('cancelled', 'refunded')
+                     AND EXISTS (SELECT FROM fulfilment f WHERE f.order_id = r.id AND f.state NOT IN ('pending', 'cancelled'))
+                    THEN CASE WHEN EXISTS (SELECT FROM fulfilment f WHERE f.order_id = r.id AND f.state = 'processing')
+                              THEN '{released,consumed,confirmed}'::text[] ELSE '{released,consumed}' END
+                WHEN r.state IN ('payment_failed', 'expired', 'cancelled', 'refunded') THEN '{released}'
                 WHEN r.state IN ('confirmed', 'processing') THEN '{confirmed}'
-                WHEN r.state = 'refunded' THEN '{released,consumed,returned}'
                 ELSE '{confirmed,consumed,returned,released}' END
                 THEN format('the order is %s, the reservations of line %s are %s', r.state, l.line_no, array_to_string(h.states, ', '))
             END AS what

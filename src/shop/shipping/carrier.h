@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "pg/pg.h"
 
-#define CARRIER_VERSION 1
+#define CARRIER_VERSION 2
 #define CARRIER_EVENTS_MAX 200
 
 struct carrier_address {
@@ -26,13 +26,24 @@ struct carrier_parcel {
     int64_t weight_grams;
 };
 
+/* What became of a label that was given back; the shop's names are the same as EasyPost's. */
+enum carrier_refund {
+    CARRIER_REFUND_NONE, /* not asked for */
+    CARRIER_REFUND_SUBMITTED,
+    CARRIER_REFUND_REFUNDED,
+    CARRIER_REFUND_REJECTED,
+    CARRIER_REFUND_NOT_APPLICABLE,
+    CARRIER_REFUND_COUNT
+};
+
 /* A shipment as the carrier has it. */
 struct carrier_shipment {
     struct str id;
     struct str rate_id; /* the cheapest offer; absent where there is none */
     bool labelled;
     struct str carrier, tracker_id, tracking_code, tracking_url, label_url; /* of a labelled one */
-    struct str response;                                                    /* the carrier's words, JSON */
+    enum carrier_refund refund;
+    struct str response; /* the carrier's words, JSON */
 };
 
 /* Statuses of a parcel; the shop's names are the same as EasyPost's. */
@@ -83,6 +94,11 @@ struct carrier {
     /* Pays for the rate; the shipment has label and tracking code afterwards. */
     enum error_code (*label_buy)(struct pg *db, struct arena *arena, struct str id, struct str rate_id,
                                  struct carrier_shipment *shipment, struct error *error);
+    /* Voids the label: `refund` of the shipment says whether. A second time may be ERR_VALIDATION: find it
+     * first.
+     */
+    enum error_code (*label_void)(struct pg *db, struct arena *arena, struct str id,
+                                  struct carrier_shipment *shipment, struct error *error);
     enum error_code (*tracker_read)(struct pg *db, struct arena *arena, struct str id,
                                     struct carrier_tracker *tracker, bool *found, struct error *error);
     /* Pure: whether the signature fits the body, in constant time. */

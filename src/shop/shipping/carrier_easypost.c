@@ -117,6 +117,15 @@ static struct str dump(struct arena *arena, const json_t *value)
     return kept;
 }
 
+static enum carrier_refund refund_of(struct arena *arena, const json_t *shipment)
+{
+    struct str status = text_of(arena, shipment, "refund_status");
+    for (int i = CARRIER_REFUND_NONE + 1; i < CARRIER_REFUND_COUNT; i++)
+        if (str_equal(status, str_from(carrier_refund_text((enum carrier_refund)i))))
+            return (enum carrier_refund)i;
+    return CARRIER_REFUND_NONE;
+}
+
 static bool shipment_of(struct arena *arena, const json_t *json, struct carrier_shipment *shipment)
 {
     const json_t *tracker = json_object_get(json, "tracker");
@@ -129,6 +138,7 @@ static bool shipment_of(struct arena *arena, const json_t *json, struct carrier_
         .tracking_code = text_of(arena, json, "tracking_code"),
         .tracking_url = page_of(arena, tracker, "public_url"),
         .label_url = text_of(arena, json_object_get(json, "postage_label"), "label_url"),
+        .refund = refund_of(arena, json),
         .response = dump(arena, json),
     };
     shipment->labelled = shipment->label_url.ptr && shipment->tracking_code.ptr;
@@ -308,6 +318,15 @@ static enum error_code label_buy(struct pg *db, struct arena *arena, struct str 
     return code;
 }
 
+static enum error_code label_void(struct pg *db, struct arena *arena, struct str id,
+                                  struct carrier_shipment *shipment, struct error *error)
+{
+    json_t *json;
+    struct str path = arena_printf(arena, "/v2/shipments/%.*s/refund", STR_ARG(id));
+    enum error_code code = call(db, arena, "POST", path, STR("{}"), &json, NULL, error);
+    return shipment_result(code, json, arena, shipment, error);
+}
+
 static enum error_code tracker_read(struct pg *db, struct arena *arena, struct str id,
                                     struct carrier_tracker *tracker, bool *found, struct error *error)
 {
@@ -354,6 +373,7 @@ const struct carrier carrier_easypost = {
     .shipment_create = shipment_create,
     .shipment_find = shipment_find,
     .label_buy = label_buy,
+    .label_void = label_void,
     .tracker_read = tracker_read,
     .webhook_verify = webhook_verify,
     .webhook_parse = webhook_parse,

@@ -54,6 +54,19 @@ static bool is_under_way(enum parcel_status status)
            status == PARCEL_AVAILABLE_FOR_PICKUP;
 }
 
+const char *carrier_refund_text(enum carrier_refund refund)
+{
+    static const char *const texts[CARRIER_REFUND_COUNT] = {
+        [CARRIER_REFUND_NONE] = "none",
+        [CARRIER_REFUND_SUBMITTED] = "submitted",
+        [CARRIER_REFUND_REFUNDED] = "refunded",
+        [CARRIER_REFUND_REJECTED] = "rejected",
+        [CARRIER_REFUND_NOT_APPLICABLE] = "not_applicable",
+    };
+    CHECK((unsigned)refund < CARRIER_REFUND_COUNT);
+    return texts[refund];
+}
+
 bool parcel_moves(struct str state, enum parcel_status to, bool newer)
 {
     enum parcel_status from;

@@ -8,6 +8,8 @@
 const char *parcel_status_text(enum parcel_status status); /* as in the database and at EasyPost */
 bool parcel_status_parse(struct str text, enum parcel_status *status);
 
+const char *carrier_refund_text(enum carrier_refund refund); /* as in the database and at EasyPost */
+
 /* Whether a shipment in that state (a status, "created" or "labelled") moves on to `to`: forward only, so
  * that late news changes nothing. After an attempt that failed the carrier tries again: then news that
  * happened later than all that was known (`newer`) leads back under way. */

@@ -89,6 +89,43 @@ WHERE id = :id AND revision = :revision AND state = 'created';
 -- name: shipment_cancel(id shipment_id) :exec
 UPDATE shipment SET state = 'cancelled', updated_at = now() WHERE id = :id AND state = 'created';
 
+-- ---- labels of orders that were cancelled or refunded ----
+
+-- From now on the carrier is asked until it is known what became of the label.
+-- name: shipment_void_ask(order_id order_id) :exec
+UPDATE shipment s SET label_refund = 'asked', updated_at = now()
+FROM orders o, fulfilment f
+WHERE s.order_id = :order_id AND s.label_refund IS NULL AND s.tracking_code IS NOT NULL
+  AND o.id = :order_id AND o.state IN ('cancelled', 'refunded')
+  AND f.order_id = :order_id AND f.number = s.fulfilment_no AND f.state IN ('processing', 'cancelled');
+
+-- name: shipment_void_list_of_order(order_id order_id) :many
+-- returns: id shipment_id
+SELECT id FROM shipment WHERE order_id = :order_id AND label_refund = 'asked' ORDER BY fulfilment_no;
+
+-- Still to be asked about, or taken by the carrier and not ended.
+-- name: shipment_void_list(quiet_s int8, most int8) :many
+-- returns: id shipment_id
+SELECT id FROM shipment
+WHERE label_refund IN ('asked', 'submitted') AND updated_at < now() - make_interval(secs => :quiet_s::int8)
+ORDER BY updated_at
+LIMIT :most;
+
+-- name: shipment_void_show(id shipment_id) :one
+-- returns: order_id order_id, fulfilment_no int2, carrier_id text, label_refund text?
+SELECT order_id, fulfilment_no, coalesce(carrier_id, '') AS carrier_id, label_refund FROM shipment WHERE id = :id;
+
+-- The carrier was asked in vain: others have their turn before.
+-- name: shipment_void_touch(id shipment_id) :exec
+UPDATE shipment SET updated_at = now() WHERE id = :id AND label_refund IN ('asked', 'submitted');
+
+-- cancelled: the parcel will not leave. No row where the carrier's word was here before.
+-- name: shipment_void_set(id shipment_id, label_refund text, cancelled bool) :exec
+UPDATE shipment
+SET label_refund = :label_refund, updated_at = now(),
+    state = CASE WHEN :cancelled AND state IN ('labelled', 'unknown', 'pre_transit') THEN 'cancelled' ELSE state END
+WHERE id = :id AND label_refund IN ('asked', 'submitted') AND label_refund <> :label_refund;
+
 -- name: shipment_by_tracker(tracker_id text) :one
 -- returns: id shipment_id, order_id order_id, fulfilment_no int2, tracking_code text
 SELECT id, order_id, fulfilment_no, coalesce(tracking_code, '') AS tracking_code FROM shipment WHERE tracker_id = :tracker_id;
@@ -161,6 +198,16 @@ WITH recent AS MATERIALIZED (
     LEFT JOIN fulfilment f ON f.order_id = s.order_id AND f.number = s.fulfilment_no
 )
 SELECT id AS shipment_id, what FROM fault WHERE what IS NOT NULL LIMIT :most;
+
+-- Labels of orders that ended are void, or their parcels booked out, within hours.
+-- name: check_label_voids(late_s int8, most int8) :many
+-- returns: shipment_id shipment_id, what text
+SELECT s.id AS shipment_id, format('has a label, its order is %s since %s', o.state, o.updated_at) AS what
+FROM orders o
+JOIN fulfilment f ON f.order_id = o.id AND f.state = 'processing'
+JOIN shipment s ON s.order_id = o.id AND s.fulfilment_no = f.number
+WHERE o.state IN ('cancelled', 'refunded') AND o.updated_at < now() - make_interval(secs => :late_s::int8)
+LIMIT :most;
 
 -- Webhooks of the carrier that were stored long ago and never looked at.
 -- name: check_easypost_webhooks(late_s int8, most int8) :many

@@ -20,6 +20,10 @@ enum error_code shipping_tracker_apply(struct pg *db, struct arena *arena, struc
                                        struct shipment_id id, int16_t fulfilment_no,
                                        const struct carrier_tracker *tracker);
 
+/* In a transaction: a task that voids the labels of an order that was cancelled or refunded. */
+enum error_code shipping_void_enqueue(struct pg *db, struct order_id order_id);
+
+task_fn shipping_void_task, shipping_void_poll_task;
 task_fn shipping_labels_task;
 task_fn shipping_webhook_task;
 task_fn shipping_poll_task;

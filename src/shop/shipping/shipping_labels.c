@@ -108,6 +108,8 @@ static enum error_code record_label(struct pg *db, void *context)
     code = shipment_label_set(db, args, &affected);
     if (code != ERR_OK || affected == 0)
         return code;
+    if (order.state == ORDER_CANCELLED || order.state == ORDER_REFUNDED)
+        return shipping_void_enqueue(db, order.id); /* it ended while the label was bought */
     struct order_cause cause = {.actor = ACTOR_CARRIER, .reason = STR("The label is made")};
     return order_fulfilment_advance(db, in->arena, &order, in->fulfilment_no, FULFILMENT_PROCESSING, &cause);
 }
@@ -160,6 +162,32 @@ static enum error_code ask_for_label(struct pg *db, const struct asking *asking,
     return shipping_carrier()->label_buy(db, arena, shipment->id, shipment->rate_id, shipment, error);
 }
 
+static enum error_code keep_label(struct pg *db, const struct asking *asking,
+                                  const struct carrier_shipment *shipment)
+{
+    struct labelled labelled = {.arena = asking->arena,
+                                .id = asking->id,
+                                .order_id = asking->order_id,
+                                .fulfilment_no = asking->row.fulfilment_no,
+                                .revision = asking->row.revision,
+                                .shipment = shipment};
+    return pg_transaction(db, record_label, &labelled);
+}
+
+/* Nobody wants the parcel any more. Its label may have been bought before a crash: then it is given back. */
+static enum error_code end_unwanted(struct pg *db, const struct asking *asking, struct error *error)
+{
+    struct carrier_shipment shipment = {.labelled = false};
+    struct str carrier_id = asking->row.carrier_id;
+    bool found = false;
+    enum error_code code = ERR_OK;
+    if (carrier_id.ptr)
+        code = shipping_carrier()->shipment_find(db, asking->arena, carrier_id, &shipment, &found, error);
+    if (code == ERR_OK && found && shipment.labelled)
+        return keep_label(db, asking, &shipment);
+    return code ? code : shipment_cancel(db, (struct shipment_cancel_args){asking->id}, NULL);
+}
+
 enum error_code shipping_label_make(struct pg *db, struct arena *arena, struct shipment_id id, bool is_new,
                                     struct error *error)
 {
@@ -173,17 +201,15 @@ enum error_code shipping_label_make(struct pg *db, struct arena *arena, struct s
     code = pg_transaction(db, begin_asking, &asking);
     if (code != ERR_OK || !asking.found || !str_equal(asking.row.state, STR("created")))
         return code;
-    if (!asking.row.is_wanted)
-        return shipment_cancel(db, (struct shipment_cancel_args){id}, NULL);
     struct carrier_shipment shipment;
+    if (!asking.row.is_wanted)
+        return end_unwanted(db, &asking, error);
     code = ask_for_label(db, &asking, is_new && asking.row.revision == 0, &shipment, error);
     if (code == ERR_VALIDATION)
         return note_refusal(db, &asking, error);
     if (code != ERR_OK)
         return code;
-    struct labelled labelled = {arena,    id, owner.order_id, asking.row.fulfilment_no, asking.row.revision,
-                                &shipment};
-    return pg_transaction(db, record_label, &labelled);
+    return keep_label(db, &asking, &shipment);
 }
 
 enum error_code shipping_labels_task(struct task_run *run)
