@@ -222,24 +222,34 @@ static const char *prepare_by_rule(struct arena *arena, const struct rule *rule,
 
 /* ---- phones ---- */
 
-static const char *prepare_phone(struct arena *arena, struct str *text)
+/* Dashes of any length are U+002D. */
+static const char *phone_to_ascii(struct arena *arena, struct str *text)
 {
+    struct points points;
     const char *reason = prepare_by_rule(arena, &rules[TEXT_PHONE], text);
     if (reason)
         return reason;
-    struct points points;
     points_read(arena, *text, false, false, &points);
+    for (size_t i = 0; i < points.count; i++)
+        if (utf8proc_category(points.at[i]) == UTF8PROC_CATEGORY_PD || points.at[i] == 0x2212)
+            points.at[i] = '-';
+    *text = points_text(arena, points);
+    return NULL;
+}
+
+static const char *prepare_phone(struct arena *arena, struct str *text)
+{
+    const char *reason = is_plain(&rules[TEXT_PHONE], *text) ? NULL : phone_to_ascii(arena, text);
+    if (reason)
+        return reason;
     int digits = 0;
-    for (size_t i = 0; i < points.count; i++) {
-        int32_t point = points.at[i];
-        if (utf8proc_category(point) == UTF8PROC_CATEGORY_PD || point == 0x2212)
-            points.at[i] = point = '-';
-        if (point >= '0' && point <= '9')
+    for (size_t i = 0; i < text->len; i++) {
+        char c = text->ptr[i];
+        if (c >= '0' && c <= '9')
             digits++;
-        else if (point == '+' ? digits > 0 : !(point == ' ' || point == '(' || point == ')' || point == '-'))
+        else if (c == '+' ? digits > 0 : !(c == ' ' || c == '(' || c == ')' || c == '-'))
             return "is not a phone number: digits, blanks, ( ) - and a + before them";
     }
-    *text = points_text(arena, points);
     return digits >= 5 && digits <= 15 ? NULL : "is not a phone number: it has 5 to 15 digits";
 }
 
@@ -285,7 +295,11 @@ struct str text_clean(struct arena *arena, struct str bytes, size_t most)
         if (points > most)
             break;
     }
-    return str_trim((struct str){text.ptr, end});
+    if (end < text.len) { /* what the cut has left at the end may mean nothing there */
+        text.len = end;
+        prepare_by_rule(arena, &rules[TEXT_QUERY], &text);
+    }
+    return text;
 }
 
 struct str text_fold(struct arena *arena, struct str text)

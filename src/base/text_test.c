@@ -228,6 +228,7 @@ static void what_partners_say_is_one_line(void **state)
     assert_true(str_equal(clean, STR("Left [31mthe\xef\xbf\xbd depot")));
     assert_true(str_equal(text_clean(arena, STR("é密密密"), 2), STR("é密")));
     assert_true(str_equal(text_clean(arena, STR("ab cd"), 3), STR("ab")));
+    assert_true(str_equal(text_clean(arena, STR("می" ZWNJ "خ"), 3), STR("می")));
     assert_null(text_clean(arena, STR_NONE, 3).ptr);
     assert_int_equal(text_clean(arena, STR("\x01"), 3).len, 0);
     assert_true(str_equal(text_fold(arena, STR("ＡＢc É")), text_fold(arena, STR("abC e\xcc\x81"))));

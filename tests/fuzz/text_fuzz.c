@@ -25,7 +25,7 @@ static void try_kind(struct arena *arena, enum text_kind kind, struct str text)
         return;
     again = text;
     CHECK(!text_prepare(arena, kind, &again) && str_equal(text, again));
-    if (kind == TEXT_PASSWORD)
+    if (kind == TEXT_PASSWORD || kind == TEXT_AS_GIVEN)
         return;
     check_form(text, kind == TEXT_IDENTIFIER);
     if (kind != TEXT_FREE)
