@@ -5,7 +5,7 @@ const assert = require('node:assert');
 const { begin, drive, finish } = require('./fuzz');
 
 const SEED = 20;
-const STEPS = 1200;
+const STEPS = 600;
 
 let shop;
 let wrong;

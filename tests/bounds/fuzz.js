@@ -3,6 +3,7 @@
 //
 //   node tests/bounds/fuzz.js --minutes 60 --seed 7     prints what happens; ends with 1 when something is wrong
 //
+// --together 3 walks with three at a time, which races, and is another walk each time.
 // First it sweeps all operations (sweep.js), then it walks at random (journeys.js and single requests) until time is up. The same
 // seed makes the same choices. What failed, and the newest requests, are written to var/test/bounds-<seed>.json.
 const fs = require('node:fs');
@@ -29,7 +30,7 @@ async function walk(fuzzer) {
   const { chance } = fuzzer;
   const style = chance.of(STYLES);
   if (chance.happens(0.12)) {
-    await JOURNEYS[chance.of(['shelf', 'shelf', 'purchase', 'purchase', 'purchase', 'sale', 'miles', 'pages', 'pages'])](fuzzer, style);
+    await JOURNEYS[chance.of(['shelf', 'shelf', 'purchase', 'purchase', 'purchase', 'sale', 'miles', 'facets', 'pages', 'pages'])](fuzzer, style);
     return;
   }
   const id = chance.of([...fuzzer.contract.operations.keys()]);
@@ -79,9 +80,10 @@ function bent(fuzzer, cursor = 'AAAAAAAAAAAAAAAAAAAAAA') {
 
 /** A shop with its people, for the sweep and the walk. */
 async function begin({ seed, say, settings = {} }) {
-  const env = await Environment.start({ settings: { limit_scale_percent: 0, ...settings } });
+  const env = await Environment.start({ settings: { limit_scale_percent: 0, unpaid_orders_max: 0, unpaid_units_max: 0, ...settings } });
   const fuzzer = await Fuzzer.start(env, { seed, say }).catch(async (error) => { await env.stop().catch(() => {}); throw error; });
-  for (const style of ['plain', 'plain', 'plain']) await JOURNEYS.shelf(fuzzer, style);
+  fuzzer.restock = () => JOURNEYS.shelf(fuzzer, 'plain');
+  for (let i = 0; i < 3; i += 1) await fuzzer.restock();
   for (let i = 0; i < 4; i += 1) await JOURNEYS.purchase(fuzzer, 'plain');
   await JOURNEYS.sale(fuzzer, 'plain');
   return { env, fuzzer };
@@ -108,7 +110,7 @@ async function finish({ env, fuzzer }) {
 }
 
 /** Sweeps the given operations and walks `steps` steps or until `deadline`. */
-async function drive(fuzzer, { operations = [...fuzzer.contract.operations.keys()], steps = Infinity, deadline = Infinity, progress = () => {} }) {
+async function drive(fuzzer, { operations = [...fuzzer.contract.operations.keys()], steps = Infinity, deadline = Infinity, together = 1, progress = () => {} }) {
   for (const id of operations) {
     await sweep(fuzzer, id);
     progress(fuzzer);
@@ -120,10 +122,14 @@ async function drive(fuzzer, { operations = [...fuzzer.contract.operations.keys(
       await fuzzer.send(id, made.actor, made.request, 'until it succeeds');
     }
   }
-  for (let i = 0; i < steps && Date.now() < deadline && fuzzer.failures.length <= FAILURES_MOST; i += 1) {
-    await walk(fuzzer);
-    progress(fuzzer);
-  }
+  let left = steps;
+  const walker = async () => {
+    for (; left > 0 && Date.now() < deadline && fuzzer.failures.length <= FAILURES_MOST; left -= 1) {
+      await walk(fuzzer);
+      progress(fuzzer);
+    }
+  };
+  await Promise.all(Array.from({ length: together }, walker));
 }
 
 async function main() {
@@ -131,6 +137,7 @@ async function main() {
   const minutes = Number(argument('minutes', 1));
   const seed = Number(argument('seed', 1));
   const only = argument('operations');
+  const together = Number(argument('together', 1));
   const began = Date.now();
   const say = (text) => console.log(`${((Date.now() - began) / 1000).toFixed(0).padStart(6)} s  ${text}`);
   const shop = await begin({ seed, say });
@@ -142,7 +149,7 @@ async function main() {
     say(`${fuzzer.total} requests, ${fuzzer.failures.length} failures, ${fuzzer.unreached().length} operations without success`);
   };
   let died;
-  await drive(fuzzer, { operations: only?.split(','), deadline: began + minutes * 60000, progress }).catch((error) => { died = error.stack; });
+  await drive(fuzzer, { operations: only?.split(','), together, deadline: began + minutes * 60000, progress }).catch((error) => { died = error.stack; });
   const wrong = await finish(shop);
   if (died) wrong.unshift(died);
   console.log(fuzzer.summary());

@@ -1,20 +1,14 @@
 'use strict';
 // What comes after what, so that requests go deep: goods on a shelf, orders that are paid, sent and refunded, flash sales, rules of miles.
 // Each step is a request like any other, in the style that was asked for, and may be refused.
-const { exchange } = require('../harness');
 const { sleep } = require('../harness/services');
-const { RECIPES, prepared, empty, PNG, isoIn } = require('./recipes');
+const { prepared, sandbox, empty, PNG, isoIn } = require('./recipes');
 const { merged } = require('./fuzzer');
 
 /** Sends one operation with its recipe, and `over` put over that; the answer. */
 async function step(fuzzer, id, actor, style, over = {}) {
   const made = await prepared(fuzzer, id, actor, style);
   return fuzzer.send(id, made.actor, merged(made.request, over), `a step, ${style}`);
-}
-
-async function sandbox(fuzzer, path, body = {}) {
-  const text = JSON.stringify(body);
-  await exchange(fuzzer.env.sandboxUrl + path, { method: 'POST', body: text, headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) } }).catch(() => {});
 }
 
 /** A product on sale, with its bounds in the given style. */
@@ -26,7 +20,7 @@ async function shelf(fuzzer, style) {
   const place = { path: { product_id: product.id } };
   const made = [];
   for (let i = fuzzer.chance.between(1, 3); i > 0; i -= 1) {
-    const options = Object.fromEntries(product.options.map((code) => [code, `${code} ${fuzzer.next()}`]));
+    const options = Object.fromEntries(product.options.map((code) => [code, `${fuzzer.next()} ${style === 'most' ? '🧧'.repeat(70) : code}`]));
     const { body } = await step(fuzzer, 'variant_create', actor, style, { ...place, body: { options: product.options.length > 0 ? options : undefined } });
     if (body?.variant_id) made.push(body.variant_id);
   }
@@ -119,6 +113,15 @@ async function miles(fuzzer, style) {
   await step(fuzzer, 'miles_policy_create', manager, 'plain');
 }
 
+/** What is on sale, with facets of all there is and of what a seeker chose. */
+async function facets(fuzzer, style) {
+  const { body } = await step(fuzzer, 'product_list', fuzzer.allowed('product_list'), 'least', { query: { facets: true, limit: fuzzer.chance.of([1, 100]), cursor: undefined, currency: undefined, ...nothing() } });
+  const chosen = fuzzer.chance.of((body?.facets?.attributes ?? []).flatMap((facet) => facet.values.map((one) => `${facet.code}:${one.value}`)).concat(['material:silk']));
+  await step(fuzzer, 'product_list', fuzzer.allowed('product_list'), style, { query: { facets: true, attribute: [chosen], limit: 100, cursor: undefined, q: fuzzer.chance.happens(0.3) ? 'jade' : undefined } });
+}
+
+const nothing = () => Object.fromEntries(['q', 'category_id', 'vendor_id', 'brand', 'price_min', 'price_max', 'attribute', 'in_stock', 'sort'].map((name) => [name, undefined]));
+
 /** Pages of every list, to their ends. */
 async function pages(fuzzer, style) {
   const lists = [...fuzzer.contract.operations.keys()].filter((id) => /_list$/.test(id));
@@ -132,11 +135,11 @@ async function pages(fuzzer, style) {
   }
 }
 
-const JOURNEYS = { shelf, purchase, sale, miles, pages };
+const JOURNEYS = { shelf, purchase, sale, miles, facets, pages };
 
 function uuid(wire) {
   const hex = wire.slice(wire.indexOf('_') + 1);
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
 
-module.exports = { JOURNEYS, RECIPES, step };
+module.exports = { JOURNEYS };

@@ -3,7 +3,7 @@
 // from the contract, {path, query, headers, body, …}, and may name somebody else to send it ({actor}). It reads what it needs over
 // the same client, so that its own requests are judged too.
 const crypto = require('node:crypto');
-const { SECRETS } = require('../harness');
+const { exchange, sleep, SECRETS } = require('../harness');
 const { PREFIXES } = require('../harness/contract');
 
 const PNG = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64');
@@ -25,7 +25,10 @@ async function priced(fuzzer, actor, variant, currency) {
   const product = fuzzer.parents.get(variant);
   if (!product) return undefined;
   const { status, body } = await fuzzer.send('product_show', actor, { ...empty(), path: { product } }, 'read before a purchase');
-  if (status !== 200) return undefined;
+  if (status !== 200) {
+    fuzzer.onSale = fuzzer.onSale?.filter((one) => one !== variant); // archived meanwhile
+    return undefined;
+  }
   const found = body.variants.find((one) => one.id === variant)?.prices.find((price) => price.currency === currency);
   return found?.amount_minor;
 }
@@ -92,6 +95,11 @@ function slug(fuzzer, style) {
   return style === 'most' ? text.padEnd(100, 'z') : text;
 }
 
+/** Codes that few share: facets have to tell many of them. */
+function manyCodes(fuzzer) {
+  return Array.from({ length: 3 }, (_, index) => `c${index}${'x'.repeat(fuzzer.chance.of([1, 35]))}${fuzzer.chance.below(999)}`);
+}
+
 /** Something that staff and vendors own alike: vendors leave vendor_id out. */
 function ownedBy(fuzzer, actor) {
   return actor.role === 'vendor' ? undefined : fuzzer.actors.find((one) => one.role === 'vendor' && one.seen.ids('vendor').length > 0)?.seen.ids('vendor')[0];
@@ -134,6 +142,29 @@ async function easypostEvent(fuzzer) {
   return JSON.stringify({ id: `evt_${chance.hex(16)}`, object: 'Event', description: 'tracker.updated', mode: 'test', result });
 }
 
+async function sandbox(fuzzer, path, body = {}) {
+  const text = JSON.stringify(body);
+  await exchange(fuzzer.env.sandboxUrl + path, { method: 'POST', body: text, headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) } }).catch(() => {});
+}
+
+/** A refund that the gateway could not make, of an order that was paid in cash. */
+async function failedRefund(fuzzer) {
+  const paid = "SELECT o.id FROM orders o JOIN payment p ON p.order_id = o.id WHERE p.state = 'succeeded' AND p.refunded_minor = 0 AND o.state IN ('confirmed', 'processing', 'shipped', 'delivered') LIMIT 1";
+  const [order] = await fuzzer.env.query(paid);
+  if (!order) return undefined;
+  await sandbox(fuzzer, '/sandbox/faults', { partner: 'gateway', name: 'refund_pending', calls: 1, value: 0 });
+  const staff = fuzzer.actor('support');
+  await fuzzer.send('order_refund', staff, fuzzer.request('order_refund', staff, 'plain', { path: { order_id: `${PREFIXES.order}_${order.id.replace(/-/g, '')}` } }), 'before it fails');
+  for (let i = 0; i < 60; i += 1) {
+    const [refund] = await fuzzer.env.query('SELECT id, gateway_id, state FROM refund WHERE order_id = $1 ORDER BY id DESC LIMIT 1', [order.id]);
+    if (refund?.state === 'failed') return `${PREFIXES.refund}_${refund.id.replace(/-/g, '')}`;
+    if (!refund || refund.state === 'succeeded') return undefined;
+    if (refund.gateway_id && i % 10 === 0) await sandbox(fuzzer, `/sandbox/refunds/${refund.gateway_id}/fail`);
+    await sleep(50);
+  }
+  return undefined;
+}
+
 /** recipe(fuzzer, actor, style) */
 const RECIPES = {
   user_register: async (f) => ({ body: { email: `fuzz.${f.next()}.${f.chance.hex(6)}@people.example`, password: `blue harbour ${f.chance.hex(10)}`, cart_id: undefined } }),
@@ -163,7 +194,7 @@ const RECIPES = {
   vendor_show: async (f, actor) => (actor.role === 'vendor' ? { path: { vendor_id: actor.seen.ids('vendor')[0] } } : {}),
   attribute_put: async (f) => ({ path: { code: f.chance.of(['material', 'size', 'colour', 'weight', 'organic', `a${f.chance.below(30)}`]) } }),
   product_create: async (f, actor, style) => ({ body: { category_id: f.seen.ids('category').at(-1) ?? f.pick(actor, 'category'), slug: f.chance.happens(0.5) ? slug(f, style) : undefined, vendor_id: ownedBy(f, actor),
-    ...(f.chance.happens(0.8) ? { attributes: {}, options: f.chance.of([[], ['size'], ['size', 'colour']]) } : {}) } }),
+    ...(f.chance.happens(0.8) ? { attributes: {}, options: f.chance.of([[], ['size'], ['size', 'colour'], manyCodes(f)]) } : {}) } }),
   product_update: async (f, actor, style) => {
     const product = await managed(f, actor);
     if (!product) return {};
@@ -213,9 +244,10 @@ const RECIPES = {
   cart_item_remove: async (f, actor) => itemOf(f, actor),
   cart_merge: async (f) => ({ body: { cart_id: await cartOf(f, f.guest) } }),
   order_place: async (f, actor, style) => {
-    const currency = f.chance.happens(0.85) ? 'HKD' : 'USD';
+    const currency = style === 'plain' || f.chance.happens(0.85) ? 'HKD' : 'USD';
     const wanted = style === 'most' ? 12 : style === 'mixed' ? f.chance.of([1, 2, 5]) : 1;
-    const made = await lines(f, actor, currency, wanted, quantities(f, style));
+    let made = await lines(f, actor, currency, wanted, quantities(f, style));
+    if (made.length === 0) { await f.restock(); made = await lines(f, actor, currency, wanted, quantities(f, style)); }
     const points = style === 'least' || f.chance.happens(0.6) ? 0 : f.chance.of([500, 1000, 1000000000, 777]);
     return { body: { currency, ...(made.length > 0 ? { lines: made } : {}), points, cash_minor: undefined, cart_id: undefined, cart_version: undefined, address: { name: 'Fuzz', line1: '1 Road', city: 'Hong Kong', country: 'HK', phone: '+852 5555 0100' } } };
   },
@@ -223,6 +255,7 @@ const RECIPES = {
     price_minor: style === 'most' ? 100000000000 : style === 'least' ? 1 : f.chance.of([100, 5000, 99999999, 100000000000]), starts_at: f.chance.happens(0.8) ? isoIn(-1) : '0001-01-01T00:00:00Z', ends_at: f.chance.happens(0.7) ? isoIn(600) : '9999-12-31T23:59:59Z' } }),
   sale_order_place: async (f, actor, style) => ({ body: { quantity: style === 'most' ? 999 : 1, points: f.chance.happens(0.8) ? 0 : 500, cash_minor: undefined, address: { name: 'Fuzz', line1: '1 Road', city: 'Hong Kong', country: 'HK', phone: '+852 5555 0100' } } }),
   order_refund: async (f) => { const [row] = await f.env.query("SELECT id FROM orders WHERE state IN ('confirmed', 'processing', 'shipped', 'delivered') ORDER BY random() LIMIT 1"); return row ? { path: { order_id: `${PREFIXES.order}_${row.id.replace(/-/g, '')}` } } : {}; },
+  refund_retry: async (f) => { const refund = f.chance.happens(0.5) || f.unreached().includes('refund_retry') ? await failedRefund(f) : undefined; return refund ? { path: { refund_id: refund } } : {}; },
   vendor_order_show: async (f, actor) => { const { body } = await f.send('vendor_order_list', actor, empty(), 'read before'); return body?.items?.length > 0 ? { path: { order_id: f.chance.of(body.items).id } } : {}; },
   loyalty_transfer_reverse: async (f, actor) => {
     const { body } = await f.send('loyalty_adjustment_create', actor, f.request('loyalty_adjustment_create', actor, 'plain', { path: { user_id: f.actor('customer').person.id }, body: { points: 1000 } }), 'before its reversal');
@@ -240,4 +273,4 @@ async function prepared(fuzzer, id, actor, style) {
   return { actor: who, request: fuzzer.request(id, who, style, over) };
 }
 
-module.exports = { RECIPES, prepared, empty, slug, isoIn, PNG };
+module.exports = { prepared, sandbox, empty, isoIn, PNG };

@@ -13,7 +13,24 @@ const BROKEN_BYTES = [Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x3a, 0x31, 0x7
 const ODD_CURSORS = ['A', '====', 'AAAA', 'AAAAAAAAAAAAAAAAAAAAAA', '_'.repeat(400), '-'.repeat(22), 'f'.repeat(32), '\u0000', '😀', '//////////////////////8'];
 const ODD_ETAGS = ['"0"', '"-1"', '"9223372036854775808"', '"99999999999999999999"', '*', 'W/"1"', '"1", "2"', '""', '"'.repeat(100), '1'];
 
-/** Calls visit(request, actor, because) for each request; `extra` also draws whole requests in each style. */
+const NEW_NAMES = {
+  email: (fuzzer) => `sweep.${fuzzer.next()}.${fuzzer.chance.hex(6)}@people.example`, code: (fuzzer) => `L${fuzzer.chance.hex(10).toUpperCase()}`,
+  sku: (fuzzer) => `SKU-${fuzzer.next()}-${fuzzer.chance.hex(4)}`, slug: (fuzzer) => `s-${fuzzer.next()}-${fuzzer.chance.hex(4)}`,
+};
+
+/** The request under a key of its own, and with new names where it has those of `base`, so that it is not refused for being the same. */
+function anew(fuzzer, base, request) {
+  let made = request;
+  if (made.headers['Idempotency-Key']) made = { ...made, headers: { ...made.headers, 'Idempotency-Key': `fuzz-${fuzzer.seed}-${fuzzer.chance.hex(24)}` } };
+  for (const [name, make] of Object.entries(NEW_NAMES)) {
+    if (plain(made.body) && plain(base.body) && typeof made.body[name] === 'string' && made.body[name] === base.body[name]) made = { ...made, body: { ...made.body, [name]: make(fuzzer) } };
+  }
+  return made;
+}
+
+const plain = (value) => value !== null && typeof value === 'object' && !Buffer.isBuffer(value) && !Array.isArray(value);
+
+/** Yields [request, who sends it, what it is about]. */
 async function* bounds(fuzzer, id) {
   const operation = fuzzer.contract.operation(id);
   const actor = fuzzer.allowed(id);
@@ -21,7 +38,7 @@ async function* bounds(fuzzer, id) {
   const who = made.actor;
   const base = made.request;
   const pick = (kind) => fuzzer.pick(who, kind);
-  const again = (request) => (request.headers['Idempotency-Key'] ? { ...request, headers: { ...request.headers, 'Idempotency-Key': `fuzz-${fuzzer.seed}-${fuzzer.chance.hex(24)}` } } : request);
+  const again = (request) => anew(fuzzer, base, request);
   for (const style of ['least', 'most', 'mixed', 'mixed']) {
     const whole = await prepared(fuzzer, id, actor, style);
     yield [whole.request, whole.actor, `all ${style}`];
