@@ -26,67 +26,6 @@ struct pending_write {
 static void feed(struct connection *connection, const char *bytes, size_t len);
 static void finish_close(struct connection *connection, bool linger);
 
-/* ---- turns: who pipelines waits for the others after each TURN_REQUESTS ---- */
-
-static void turn_begin(struct connection *c)
-{
-    if (c->turn == c->loop->turn)
-        return;
-    c->turn = c->loop->turn;
-    c->turn_requests = 0;
-    c->turn_bytes = 0;
-}
-
-static bool turn_is_over(struct connection *c)
-{
-    turn_begin(c);
-    return c->turn_requests >= TURN_REQUESTS || c->turn_bytes >= TURN_BYTES;
-}
-
-void connection_turn_end(struct connection *c)
-{
-    c->turn_requests = TURN_REQUESTS;
-}
-
-static void on_hurry(uv_idle_t *idle)
-{
-    (void)idle;
-}
-
-static void turn_wait(struct connection *c)
-{
-    struct event_loop *loop = c->loop;
-    if (c->waits_for_turn)
-        return;
-    c->waits_for_turn = true;
-    TAILQ_INSERT_TAIL(&loop->turns, c, turn_link);
-    if (loop->turns_waiting++ == 0)
-        uv_idle_start(&loop->hurry, on_hurry);
-}
-
-static void turn_leave(struct connection *c)
-{
-    struct event_loop *loop = c->loop;
-    if (!c->waits_for_turn)
-        return;
-    c->waits_for_turn = false;
-    TAILQ_REMOVE(&loop->turns, c, turn_link);
-    if (--loop->turns_waiting == 0)
-        uv_idle_stop(&loop->hurry);
-}
-
-/* Those that have to wait again meanwhile are behind the first `count`; one may close another, so that
- * there may be fewer. */
-void connections_turn(struct event_loop *loop)
-{
-    loop->turn++;
-    for (size_t count = loop->turns_waiting; count > 0 && loop->turns_waiting > 0; count--) {
-        struct connection *c = TAILQ_FIRST(&loop->turns);
-        turn_leave(c);
-        feed(c, "", 0);
-    }
-}
-
 /* ---- deadlines ---- */
 
 static void list_remove(struct event_loop *loop, struct connection *c)
@@ -817,6 +756,18 @@ static void feed(struct connection *c, const char *bytes, size_t len)
     }
     c->holds--;
     connection_free_if_unused(c);
+}
+
+/* Those that have to wait again meanwhile are behind the first `count`; one may close another, so that
+ * there may be fewer. */
+void connections_turn(struct event_loop *loop)
+{
+    loop->turn++;
+    for (size_t count = loop->turns_waiting; count > 0 && loop->turns_waiting > 0; count--) {
+        struct connection *c = TAILQ_FIRST(&loop->turns);
+        turn_leave(c);
+        feed(c, "", 0);
+    }
 }
 
 /* The answer is sent: the next request, if it is here already, or waiting for it. */

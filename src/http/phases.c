@@ -185,7 +185,7 @@ enum phase_result phases_head(struct http_exchange *x)
     enum error_code code = limits_address(x);
     if (code) {
         x->match.head = str_equal(req->method, STR("HEAD"));
-        connection_turn_end(x->connection);
+        turn_end(x->connection);
         return refused(x, code);
     }
     enum phase_result result = phase_route(x);
@@ -222,7 +222,7 @@ void phases_malformed(struct http_exchange *x, enum error_code code, const char 
     x->client = x->connection->peer;
     enum error_code limited = limits_address(x);
     if (limited)
-        connection_turn_end(x->connection);
+        turn_end(x->connection);
     else
         error_set(&x->req.error, code, "%s", detail);
     phases_finish(x, limited ? limited : code);

@@ -271,8 +271,6 @@ void connection_answer(struct http_exchange *exchange);
 void connection_stream_begin(struct http_exchange *exchange);
 void connection_stream_flush(struct connection *connection);
 void connection_close(struct connection *connection);
-/* Nothing more of this connection in this turn. */
-void connection_turn_end(struct connection *connection);
 /* A turn of the loop: each connection that has used up its last one goes on. */
 void connections_turn(struct event_loop *loop);
 void connection_deadlines_check(struct event_loop *loop, uint64_t now_ms);
@@ -280,6 +278,16 @@ void connection_deadlines_check(struct event_loop *loop, uint64_t now_ms);
 void connections_drain(struct event_loop *loop, bool forced);
 void exchange_release(struct http_exchange *exchange);
 void exchanges_free_spares(struct event_loop *loop);
+
+/* turns.c */
+/* Before anything is counted: a new turn of the loop is a new one of the connection. */
+void turn_begin(struct connection *connection);
+bool turn_is_over(struct connection *connection);
+/* Nothing more of this connection in this turn. */
+void turn_end(struct connection *connection);
+/* In the list of those whose turn is over, and out of it. */
+void turn_wait(struct connection *connection);
+void turn_leave(struct connection *connection);
 
 /* phases.c */
 enum phase_result {
