@@ -20,6 +20,7 @@ struct slot {
 
 struct limiter {
     struct limiter_options options;
+    struct limiter_terms terms[API_LIMIT_COUNT][LIMITER_SCOPE_COUNT]; /* divisions done once */
     pthread_mutex_t locks[LIMITER_LOCKS];
     struct slot rows[LIMITER_ROWS][LIMITER_WAYS];
 };
@@ -32,16 +33,6 @@ static const char *const policies[API_LIMIT_COUNT][LIMITER_SCOPE_COUNT] = {
     [API_LIMIT_CHECKOUT] = {"checkout", "checkout", "checkout-address"},
     [API_LIMIT_PAYMENT] = {"payment", "payment", "payment-address"},
 };
-
-struct limiter *limiter_new(struct limiter_options options)
-{
-    struct limiter *limiter = calloc(1, sizeof *limiter);
-    CHECK(limiter);
-    limiter->options = options;
-    for (size_t i = 0; i < LIMITER_LOCKS; i++)
-        pthread_mutex_init(&limiter->locks[i], NULL);
-    return limiter;
-}
 
 void limiter_free(struct limiter *limiter)
 {
@@ -70,11 +61,9 @@ bool limiter_is_shared(const struct limiter *limiter, enum api_limit limit)
     return limiter->options.scale_percent > 0 && limit != API_LIMIT_NONE && limit != API_LIMIT_READ;
 }
 
-struct limiter_terms limiter_terms(const struct limiter *limiter, enum api_limit limit,
-                                   enum limiter_scope scope)
+static struct limiter_terms terms_make(const struct limiter_options *options, enum api_limit limit,
+                                       enum limiter_scope scope)
 {
-    const struct limiter_options *options = &limiter->options;
-    CHECK(limit < API_LIMIT_COUNT && policies[limit][scope]);
     struct limiter_terms terms = {
         .policy = policies[limit][scope], .quota = options->requests[limit], .window_s = LIMITER_WINDOW_S};
     if (scope == LIMITER_ADDRESS)
@@ -91,6 +80,28 @@ struct limiter_terms limiter_terms(const struct limiter *limiter, enum api_limit
     if (terms.step_us < 1)
         terms.step_us = 1;
     return terms;
+}
+
+struct limiter *limiter_new(struct limiter_options options)
+{
+    struct limiter *limiter = calloc(1, sizeof *limiter);
+    CHECK(limiter);
+    limiter->options = options;
+    for (int limit = 0; limit < API_LIMIT_COUNT; limit++)
+        for (int scope = 0; scope < LIMITER_SCOPE_COUNT; scope++)
+            if (policies[limit][scope])
+                limiter->terms[limit][scope] =
+                    terms_make(&options, (enum api_limit)limit, (enum limiter_scope)scope);
+    for (size_t i = 0; i < LIMITER_LOCKS; i++)
+        pthread_mutex_init(&limiter->locks[i], NULL);
+    return limiter;
+}
+
+struct limiter_terms limiter_terms(const struct limiter *limiter, enum api_limit limit,
+                                   enum limiter_scope scope)
+{
+    CHECK(limit < API_LIMIT_COUNT && policies[limit][scope]);
+    return limiter->terms[limit][scope];
 }
 
 static bool is_used_up(const struct limiter_terms *terms, int64_t ahead_us)
@@ -135,16 +146,17 @@ static pthread_mutex_t *row_of(struct limiter *limiter, const struct limiter_key
 /* Uses the quota of one key; *ahead_us is what is used of it now. */
 static bool take(struct limiter *limiter, const struct limiter_key *key, int64_t now_us, int64_t *ahead_us)
 {
-    struct limiter_terms terms = limiter_terms(limiter, key->limit, key->scope);
+    const struct limiter_terms *terms = &limiter->terms[key->limit][key->scope];
+    CHECK(terms->policy);
     uint64_t hash;
     struct slot *row;
     pthread_mutex_t *lock = row_of(limiter, key, &hash, &row);
     pthread_mutex_lock(lock);
     struct slot *slot = slot_for(row, hash);
     *ahead_us = slot->full_us > now_us ? slot->full_us - now_us : 0;
-    bool allowed = !is_used_up(&terms, *ahead_us);
+    bool allowed = !is_used_up(terms, *ahead_us);
     if (allowed) {
-        *ahead_us += terms.step_us;
+        *ahead_us += terms->step_us;
         slot->full_us = now_us + *ahead_us;
     }
     pthread_mutex_unlock(lock);
@@ -180,4 +192,16 @@ struct limiter_verdict limiter_ask(struct limiter *limiter, const struct limiter
         return limiter_verdict(limiter, &keys[i], &ahead_us[i], 1, false);
     }
     return limiter_verdict(limiter, keys, ahead_us, count, true);
+}
+
+bool limiter_passes(struct limiter *limiter, const struct limiter_key *key, int64_t now_us,
+                    struct limiter_verdict *verdict)
+{
+    int64_t ahead_us;
+    bool allowed = take(limiter, key, now_us, &ahead_us);
+    int64_t window_us = limiter->terms[key->limit][key->scope].window_us;
+    if (allowed && ahead_us <= window_us - window_us / LIMITER_TOLD_FROM)
+        return true;
+    *verdict = limiter_verdict(limiter, key, &ahead_us, 1, allowed);
+    return false;
 }

@@ -11,6 +11,7 @@
 
 #define LIMITER_KEYS_MAX 3 /* of one request: customer, address, account */
 #define LIMITER_WINDOW_S 10
+#define LIMITER_TOLD_FROM 10 /* limiter_passes(): a tenth */
 #define LIMITER_ACCOUNT_WINDOW_S 900
 
 struct limiter;
@@ -63,6 +64,11 @@ void limiter_free(struct limiter *limiter);
  */
 struct limiter_verdict limiter_ask(struct limiter *limiter, const struct limiter_key *keys, size_t count,
                                    int64_t now_us);
+
+/* As limiter_ask() for one key, where most pass and none needs to be told how much is left: true. False: it
+ * is refused, or less than a tenth is left, and *verdict says which. Not with scale_percent 0. */
+bool limiter_passes(struct limiter *limiter, const struct limiter_key *key, int64_t now_us,
+                    struct limiter_verdict *verdict);
 
 /* For a limiter elsewhere (http/shared_limiter.h). Is the class limited over all servers together? The others
  * are cheap and many. */

@@ -99,6 +99,28 @@ static void test_several_quotas_all_or_none(void **state)
     limiter_free(limiter);
 }
 
+static void test_what_passes_is_told_when_little_is_left(void **state)
+{
+    (void)state;
+    struct limiter_options options = {.scale_percent = 100, .requests = {[API_LIMIT_NONE] = 100}};
+    struct limiter *limiter = limiter_new(options);
+    struct limiter_key key = {API_LIMIT_NONE, LIMITER_EVERYTHING, STR("a")};
+    struct limiter_verdict verdict = {0};
+    for (int i = 0; i < 90; i++)
+        assert_true(limiter_passes(limiter, &key, SECOND, &verdict));
+    for (int i = 9; i >= 0; i--) {
+        assert_false(limiter_passes(limiter, &key, SECOND, &verdict));
+        assert_true(verdict.allowed);
+        assert_string_equal(verdict.policy, "address");
+        assert_int_equal(verdict.remaining, i);
+    }
+    assert_false(limiter_passes(limiter, &key, SECOND, &verdict));
+    assert_false(verdict.allowed);
+    assert_int_equal(verdict.retry_after_s, 1);
+    assert_true(limiter_passes(limiter, &key, 12 * SECOND, &verdict));
+    limiter_free(limiter);
+}
+
 static void test_an_account_has_a_longer_window(void **state)
 {
     (void)state;
@@ -154,6 +176,7 @@ int main(void)
         cmocka_unit_test(test_quota_then_refusal_then_refill),
         cmocka_unit_test(test_scale),
         cmocka_unit_test(test_several_quotas_all_or_none),
+        cmocka_unit_test(test_what_passes_is_told_when_little_is_left),
         cmocka_unit_test(test_an_account_has_a_longer_window),
         cmocka_unit_test(test_a_flood_of_keys_stays_bounded),
         cmocka_unit_test(test_threads_share_one_quota),

@@ -25,7 +25,6 @@
 #include <stdio.h>
 
 #define ACCOUNT_KNOWN_S ((int64_t)30 * 24 * 3600)
-#define TOLD_FROM 10 /* a tenth of an address's quota is left */
 
 struct limiter_options limits_configured(void)
 {
@@ -76,8 +75,8 @@ enum error_code limits_address(struct http_exchange *x)
     struct limiter_key key = {.limit = API_LIMIT_NONE,
                               .scope = LIMITER_EVERYTHING,
                               .who = {(const char *)x->network.bytes, sizeof x->network.bytes}};
-    struct limiter_verdict verdict = limiter_ask(server->limiter, &key, 1, x->req.started_us);
-    if (verdict.allowed && verdict.remaining > verdict.quota / TOLD_FROM)
+    struct limiter_verdict verdict;
+    if (limiter_passes(server->limiter, &key, x->req.started_us, &verdict))
         return ERR_OK;
     return limit_apply(x, verdict);
 }

@@ -87,13 +87,14 @@ static enum error_code phase_early(struct http_exchange *x)
 /* Only of a trusted proxy is it looked at what it forwards. */
 static void set_client(struct http_exchange *x)
 {
+    static const struct str forwarded_for = STR("X-Forwarded-For");
     struct str forwarded = STR_NONE;
     x->client = x->connection->peer;
     if (!address_set_has(&x->server->trusted, &x->client))
         return;
     for (size_t i = 0; i < x->head.field_count; i++) {
         const struct head_field *field = &x->head.fields[i];
-        if (!str_equal_ignoring_case(field->name, STR("X-Forwarded-For")))
+        if (field->name.len != forwarded_for.len || !str_equal_ignoring_case(field->name, forwarded_for))
             continue;
         forwarded = forwarded.ptr
                         ? arena_printf(x->req.arena, "%.*s,%.*s", STR_ARG(forwarded), STR_ARG(field->value))

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "http/server_internal.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -15,6 +16,8 @@
 
 #define SERVERS_MAX 8
 #define DRAIN_IDLE_MS 150
+#define TRIM_BYTES ((int64_t)16 * 1024 * 1024)
+#define TRIM_PAUSE_MS 10000
 
 static struct {
     pthread_mutex_t lock;
@@ -119,6 +122,19 @@ static void end_loop(struct event_loop *loop)
     uv_close((uv_handle_t *)&loop->wake, NULL);
 }
 
+/* The allocator keeps what bodies have left; after a flood of them it is told to give it back. */
+static void memory_give_back(struct event_loop *loop, uint64_t now)
+{
+    int64_t bytes = atomic_load_explicit(&loop->server->body_bytes, memory_order_relaxed);
+    if (bytes > loop->body_bytes_peak)
+        loop->body_bytes_peak = bytes;
+    if (loop->body_bytes_peak < TRIM_BYTES || bytes > loop->body_bytes_peak / 8 || now < loop->trim_again_ms)
+        return;
+    malloc_trim(0);
+    loop->body_bytes_peak = 0;
+    loop->trim_again_ms = now + TRIM_PAUSE_MS;
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct event_loop *loop = timer->data;
@@ -129,6 +145,8 @@ static void on_tick(uv_timer_t *timer)
     loop_date_refresh(loop);
     connection_deadlines_check(loop, now);
     access_log_flush(loop);
+    if (loop->index == 0)
+        memory_give_back(loop, now);
     if (!loop->draining)
         return;
     if (now >= loop->drain_idle_ms)

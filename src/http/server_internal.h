@@ -189,6 +189,8 @@ struct event_loop {
     struct stream *streams_ready;
     struct http_exchange *spares;
     int spare_count;
+    int64_t body_bytes_peak; /* since memory was given back; of the first loop */
+    uint64_t trim_again_ms;
     int64_t ticked_us, late_us; /* the last tick, and how late it came */
     uint64_t random[4];
     int64_t date_second;
