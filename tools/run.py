@@ -131,10 +131,10 @@ def make_secrets():
 
 def trim_logs():
     """Logs that are too long become NAME.old. Their writers append and keep the file open, so that it is copied and emptied:
-    what they write between the two is lost, some lines at most."""
+    what they write between the two is lost, some lines at most. The shop bounds its own."""
     for name in os.listdir(LOGS):
         path = os.path.join(LOGS, name)
-        if name.endswith('.old') or not os.path.isfile(path) or os.path.getsize(path) <= LOG_BYTES_MAX:
+        if name.endswith('.old') or name.startswith('cathay.log') or not os.path.isfile(path) or os.path.getsize(path) <= LOG_BYTES_MAX:
             continue
         with open(path, 'r+b') as file, open(path + '.old', 'wb') as old:
             file.seek(-LOG_BYTES_MAX, os.SEEK_END)
@@ -347,9 +347,10 @@ class Shop:
 def greeting(shop, sign_ins):
     address = f'http://127.0.0.1:{shop.port}'
     lines = ['', 'Cathay Shop is open.', '',
-             f'  shop        {address}/v1/products',
+             f'  shop        {address}/',
              f'  contract    {address}/docs   (read it and try it)',
-                          f'  mailbox     {shop.sandbox}/mailbox   (every mail the shop sends; payments and parcels have their pages there too)',
+             f'  partners    {shop.sandbox}/   (payments to pay or decline, parcels to move)',
+             f'  mailbox     {shop.sandbox}/mailbox   (every mail that the shop sends)',
              f'  logs        {relative(LOGS)}/']
     if sign_ins.strip():
         lines += [''] + ['  ' + line for line in sign_ins.strip().split('\n')]

@@ -396,6 +396,7 @@ def unit_programs(build_directory):
 
 def part_setup(run):
     run.build('test')  # whose objects the checkout elsewhere finds in the compiler's cache
+    run.build('release')
     ensure_node_modules(run)
     python_tests(run, 'tests/setup')
 

@@ -225,6 +225,11 @@ void log_reopen(void)
     atomic_store(&state.reopen, true);
 }
 
+void log_least(enum log_level least)
+{
+    state.least = least;
+}
+
 bool log_level_parse(struct str text, enum log_level *level)
 {
     static const struct str names[] = {STR("debug"), STR("info"), STR("warn"), STR("error")};

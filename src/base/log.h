@@ -25,6 +25,8 @@ void log_start(enum log_level least, const char *path_or_null, struct log_bounds
 void log_reopen(void);
 /* Writes what is left. */
 void log_stop(void);
+/* Before log_start: what is below this level is not told. */
+void log_least(enum log_level least);
 bool log_level_parse(struct str text, enum log_level *level);
 bool log_enabled(enum log_level level);
 

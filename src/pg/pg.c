@@ -105,6 +105,13 @@ const struct error *pg_error(const struct pg *db)
     return &db->error;
 }
 
+static _Atomic int64_t connect_failures;
+
+int64_t pg_connect_failures(void)
+{
+    return atomic_load(&connect_failures);
+}
+
 int64_t pg_statement_count(const struct pg *db)
 {
     return db->statements;
@@ -142,8 +149,10 @@ enum error_code pg_connect(struct pg *db)
                           "client_encoding", "options",          NULL};
     const char *values[] = {db->url, db->role, "5", "UTF8", "-c timezone=UTC", NULL};
     db->conn = PQconnectdbParams(keys, values, 1);
-    if (PQstatus(db->conn) != CONNECTION_OK)
+    if (PQstatus(db->conn) != CONNECTION_OK) {
+        atomic_fetch_add(&connect_failures, 1);
         return connection_lost(db, "connect");
+    }
     if (db->settings) {
         enum error_code code = pg_execute(db, db->settings);
         if (code) {

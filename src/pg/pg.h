@@ -47,6 +47,8 @@ void pg_free(struct pg *db);
 enum error_code pg_connect(struct pg *db);
 /* The last error of this connection: detail for logs, sqlstate, constraint. */
 const struct error *pg_error(const struct pg *db);
+/* Connections of this process that could not be made. */
+int64_t pg_connect_failures(void);
 /* Statements that this connection has sent: tests bound them per request. */
 int64_t pg_statement_count(const struct pg *db);
 /* Closes the connection; the next use opens a new one. After ERR_DATABASE it is closed already. */

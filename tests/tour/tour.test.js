@@ -4,9 +4,11 @@
 const assert = require('node:assert');
 const { spawn } = require('node:child_process');
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 const { test, before, after } = require('node:test');
 const { Environment } = require('../harness');
+const { project } = require('../harness/services');
 
 const BLOCK_TIMEOUT_MS = 60000;
 const file = path.resolve(__dirname, '../../docs/tour.md');
@@ -36,8 +38,8 @@ function blocksOf(text) {
 
 /** A shell that runs one block after the other, variables kept. */
 class Shell {
-  constructor(environment) {
-    this.child = spawn('bash', ['--noprofile', '--norc'], { env: environment, stdio: ['pipe', 'pipe', 'pipe'] });
+  constructor(environment, cwd) {
+    this.child = spawn('bash', ['--noprofile', '--norc'], { env: environment, cwd, stdio: ['pipe', 'pipe', 'pipe'] });
     this.text = '';
     for (const stream of [this.child.stdout, this.child.stderr]) stream.on('data', (data) => { this.text += data; this.wake?.(); });
     this.child.on('exit', () => { this.ended = true; this.wake?.(); });
@@ -73,13 +75,23 @@ function fits(expected, line) {
 const blocks = blocksOf(fs.readFileSync(file, 'utf8'));
 let environment;
 let shell;
+let home;
 
 before(async () => {
   environment = await Environment.start({ demo: true, settings: { sandbox_parcel_step_ms: 500 } });
-  shell = new Shell({ ...process.env, ...environment.variables, SHOP: environment.url, PARTNERS: environment.sandboxUrl });
+  // As ./run leaves a checkout: its settings are in a file, not in the reader's shell.
+  home = fs.mkdtempSync(path.join(os.tmpdir(), 'a tour '));
+  for (const name of ['var', 'tmp']) fs.mkdirSync(path.join(home, name));
+  fs.symlinkSync(path.join(project, path.dirname(process.env.TEST_PROGRAM ?? 'build/cathay')), path.join(home, 'build'));
+  const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+  fs.writeFileSync(path.join(home, 'var/environment'),
+    Object.entries(environment.variables).map(([name, value]) => `export ${name}=${quoted(value)}\n`).join(''), { mode: 0o600 });
+  const bare = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(CATHAY_|TEST_|DATABASE_URL|REDIS_URL)/.test(name)));
+  shell = new Shell({ ...bare, TMPDIR: path.join(home, 'tmp'), SHOP: environment.url, PARTNERS: environment.sandboxUrl }, home);
 });
 after(async () => {
   shell?.close();
+  if (home) fs.rmSync(home, { recursive: true });
   await environment?.stop();
 });
 
@@ -102,6 +114,11 @@ for (const block of blocks) {
     broken = false;
   });
 }
+
+test('the tour leaves nothing behind, and writes to no place that a second reader would share', () => {
+  assert.deepStrictEqual(fs.readdirSync(path.join(home, 'tmp')), []);
+  assert.doesNotMatch(blocks.map(({ script }) => script).join('\n'), /\/tmp\b/);
+});
 
 test('after the tour every invariant holds', async () => {
   await environment.verify();
