@@ -206,7 +206,7 @@ class Postgres:
         settings = {
             'listen_addresses': "''",
             'unix_socket_directories': "'" + self.socket_directory.replace("'", "''") + "'",
-            'unix_socket_permissions': '0777',  # the directory is what keeps others out; peer authentication says who
+            'unix_socket_permissions': '0700',  # besides the directory's; root may all the same
             'max_connections': '300',
             'deadlock_timeout': '50ms',
             'wal_compression': 'lz4',

@@ -153,6 +153,29 @@ class Var(unittest.TestCase):
         self.assertTrue(kept.endswith('late\n') and len(kept) == 1000)
 
 
+class Terminal(unittest.TestCase):
+    def test_the_line_of_progress_is_cleared_before_the_next_is_written(self):
+        code = ('import sys; sys.path.insert(0, sys.argv[1]); sys.argv[1:] = []; import run\n'
+                'def built(project, kind, log, progress):\n    progress(1, 1200); progress(1200, 1200)\n'
+                'def broken(project, kind, log, progress):\n    progress(7, 1200); raise run.build.BuildFailed("it does not build", "why")\n'
+                'for run.build.build in (built, broken):\n    try:\n        run.Shop.build(None)\n'
+                '    except run.Stop as error:\n        print(error)\n')
+        leader, follower = os.openpty()
+        process = subprocess.Popen([sys.executable, '-c', code, os.path.join(machine.PROJECT, 'tools')], stdout=follower, stderr=follower)
+        os.close(follower)
+        said = b''
+        try:
+            while chunk := os.read(leader, 4096):
+                said += chunk
+        except OSError:
+            pass  # what a terminal says when its last writer has gone
+        os.close(leader)
+        self.assertEqual(process.wait(), 0, said)
+        screen = [line.rsplit('\r\x1b[K', 1)[-1] for line in said.decode().replace('\r\n', '\n').split('\n')]
+        self.assertRegex(screen[0], r'^Built in \d+ s\.$')
+        self.assertEqual([line for line in screen if 'Building' in line], [])
+
+
 class Servers(unittest.TestCase):
     def test_the_log_of_postgresql_holds_nobodys_data(self):
         home = services.temporary_home()
