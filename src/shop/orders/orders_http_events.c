@@ -269,16 +269,16 @@ static void *run(void *context)
         bool keep = visit(db, arena, item, is_closed);
         arena_reset(arena);
         pthread_mutex_lock(&all.lock);
-        item->running = false;
-        if (item->again) {
-            item->again = false;
-            if (keep)
-                enqueue(item);
-        }
-        if (!keep) {
+        if (!keep) { /* it stays `running`, so that no news queue it again for the other thread */
             pthread_mutex_unlock(&all.lock);
             forget(item);
             pthread_mutex_lock(&all.lock);
+            continue;
+        }
+        item->running = false;
+        if (item->again) {
+            item->again = false;
+            enqueue(item);
         }
     }
     pthread_mutex_unlock(&all.lock);
