@@ -12,7 +12,6 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/
 prefix=${PACKAGES_PREFIX-}  # of the system's files that are written here: for tests
 log=$1
 shift
-trap '' PIPE # a reader of our output that goes away must not end apt
 
 # ---- services: kept from starting now by a policy, and at boot by what is undone in the end ----
 
@@ -59,35 +58,35 @@ trap leave EXIT
 terminal=
 [ ! -t 1 ] || terminal=yes
 
-show() { # apt's output and states -> the log and the progress
-    trap '' INT TERM HUP
-    local line state rest percent last=-1 size='' words=Fetching
+# A reader of our output that goes away must not end us. Only here and in show(): what ignores SIGPIPE hands that on to the
+# packages' own scripts, whose pipes then fail.
+say() { (trap '' PIPE; printf '%s\n' "$1") 2>/dev/null || true; }
+
+size() { # what apt has said of it in the log, once it has
+    sed -n 's/^Need to get \(.*\) of archives\.$/\1 to fetch/p; s/^After this operation, \(.*\) of additional disk space will be used\.$/\1 on disk/p' \
+        "$log" | tail -n 2 | paste -sd, | sed 's/,/, /; s/.*/ (&)/'
+}
+
+# apt's states -> the progress. What apt and the packages print goes to the log itself: apt does not wait for the reader of its
+# states, and a pipe that is full makes packages' scripts fail where they share it.
+show() {
+    trap '' INT TERM HUP PIPE
+    local line state rest percent last='' words=Fetching size=''
     while IFS= read -r line; do
-        case "$line" in
-        dlstatus:* | pmstatus:*)
-            state=${line%%:*} rest=${line#*:*:}
-            percent=${rest%%[.:]*}
-            [ "$state" != pmstatus ] || words=Installing
-            [ "$words" = Fetching ] || : >"$unpacking"
-            if [ -n "$terminal" ]; then
-                printf '\r\033[K%s%s: %s %%' "$words" "$size" "$percent"
-            elif [ "$words$((percent / 25))" != "$last" ]; then
-                last=$words$((percent / 25))
-                printf '%s%s: %s %%\n' "$words" "$size" "$percent"
-            fi
-            ;;
-        pmerror:* | pmconffile:* | media-change:*) printf '%s\n' "$line" >>"$log" ;;
-        *)
-            printf '%s\n' "$line" >>"$log"
-            case "$line" in
-            'Need to get '*) size=" (${line#Need to get }" size=${size% of archives.} ;;
-            'After this operation, '*' will be used.')
-                line=${line#After this operation, }
-                size+=" to fetch, ${line% of additional*} on disk)"
-                ;;
-            esac
-            ;;
-        esac
+        case "$line" in dlstatus:* | pmstatus:*) ;; *) continue ;; esac
+        state=${line%%:*} rest=${line#*:*:}
+        percent=${rest%%[.:]*}
+        [ -n "$size" ] || size=$(size)
+        if [ "$state" = pmstatus ]; then
+            words=Installing
+            : >"$unpacking"
+        fi
+        if [ -n "$terminal" ]; then
+            printf '\r\033[K%s%s: %s %%' "$words" "$size" "$percent"
+        elif [ "$words$((percent / 25))" != "$last" ]; then
+            last=$words$((percent / 25))
+            printf '%s%s: %s %%\n' "$words" "$size" "$percent"
+        fi
     done 2>/dev/null
     [ -z "$terminal" ] || printf '\r\033[K' 2>/dev/null
     : >"$unpacking.shown"
@@ -105,7 +104,8 @@ interrupt() {
     if [ -n "$apt" ] && [ ! -e "$unpacking" ]; then
         kill -TERM "$apt" 2>/dev/null
     else
-        printf '\nFinishing what apt has begun; half of it would leave the system broken.\n' 2>/dev/null
+        [ -z "$terminal" ] || say ''
+        say 'Finishing what apt has begun; half of it would leave the system broken.'
     fi
 }
 trap interrupt INT TERM HUP
@@ -114,7 +114,7 @@ apart() { # COMMAND... in a session of its own; its exit status
     local status try
     [ -z "$interrupted" ] || return 130
     rm -f "$unpacking.shown"
-    setsid "$@" > >(show) 2>&1 </dev/null &
+    setsid "$@" 3> >(show) >>"$log" 2>&1 </dev/null &
     apt=$!
     while :; do
         wait "$apt"
@@ -132,21 +132,22 @@ apart() { # COMMAND... in a session of its own; its exit status
 wait_for_lock=(-o DPkg::Lock::Timeout=600) # another apt at work: unattended upgrades after the machine has started
 
 install() {
-    apart apt-get install -y -q --fix-broken --no-install-recommends "${wait_for_lock[@]}" -o APT::Status-Fd=1 \
+    apart apt-get install -y -q --no-install-recommends "${wait_for_lock[@]}" -o APT::Status-Fd=3 -o Dpkg::Use-Pty=0 \
         -o Dpkg::Options::=--force-confold "$@"
 }
 
 # What an earlier run left half done.
 if [ -n "$(dpkg --audit 2>/dev/null)" ]; then
-    echo "Repairing an installation that was cut off (dpkg --configure -a)."
+    say "Repairing an installation that was cut off."
     : >"$unpacking"
     apart dpkg --configure -a --force-confold
+    install --fix-broken # what lacks a package that it needs; alone, or apt refuses
     rm -f "$unpacking"
 fi
 
 # Lists of packages that are missing or stale make the first attempt fail; only then are they fetched.
 if ! install "$@" && [ -z "$interrupted" ]; then
-    echo "Fetching the lists of packages."
+    say "Fetching the lists of packages."
     apart apt-get update -q "${wait_for_lock[@]}" && install "$@"
     status=$?
 else

@@ -36,6 +36,7 @@ LOG_BYTES_MAX = int(os.environ.get('RUN_LOG_BYTES_MAX', 20 * 1024 * 1024))
 LOGS_LOOKED_AT_S = 5
 
 sys.path.insert(0, os.path.join(PROJECT, 'tools'))
+sys.dont_write_bytecode = True  # on a full disk Python leaves half of it, and stumbles over that at each later start
 import build  # noqa: E402
 import services  # noqa: E402
 

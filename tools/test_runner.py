@@ -21,6 +21,7 @@ import time
 PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOGS = os.path.join(PROJECT, 'var', 'test')
 sys.path.insert(0, os.path.join(PROJECT, 'tools'))
+sys.dont_write_bytecode = True  # on a full disk Python leaves half of it, and stumbles over that at each later start
 import build  # noqa: E402
 import services  # noqa: E402
 

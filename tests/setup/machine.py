@@ -8,7 +8,7 @@ import tempfile
 import time
 
 PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-TOOLS = ('bash', 'sh', 'env', 'awk', 'sed', 'grep', 'tr', 'wc', 'head', 'cat', 'mkdir', 'rm', 'mktemp', 'chmod', 'sleep', 'setsid', 'dirname', 'touch')
+TOOLS = ('bash', 'sh', 'env', 'awk', 'sed', 'grep', 'tr', 'wc', 'head', 'tail', 'paste', 'cat', 'mkdir', 'rm', 'mktemp', 'chmod', 'sleep', 'setsid', 'dirname', 'touch')
 WAIT_S = 120  # for an outcome that comes within a second on an idle machine
 
 

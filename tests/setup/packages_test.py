@@ -11,11 +11,11 @@ from machine import Machine, interrupt, wait_for  # noqa: E402
 FETCHES = r'''
 echo "Need to get 213 MB of archives."
 echo "After this operation, 812 MB of additional disk space will be used."
-echo "dlstatus:1:40.5:Retrieving file 3 of 9"
+echo "dlstatus:1:40.5:Retrieving file 3 of 9" >&3
 '''
 UNPACKS = r'''
-echo "pmstatus:gcc:30.0:Unpacking gcc"
-echo "pmstatus:gcc:100.0:Installed gcc"
+echo "pmstatus:gcc:30.0:Unpacking gcc" >&3
+echo "pmstatus:gcc:100.0:Installed gcc" >&3
 '''
 POLICY = 'usr/sbin/policy-rc.d'
 
@@ -73,6 +73,15 @@ class Installing(OnMachine):
         self.assertIn('Installing (213 MB to fetch, 812 MB on disk): 100 %', output)
         self.assertIn('Need to get 213 MB', machine.log())
         self.assertIn('--no-install-recommends', machine.called())
+
+    def test_scripts_of_packages_find_their_output_and_signals_as_usual(self):
+        machine = self.machine()
+        machine.apt('{ trap -p PIPE; echo "looked"; } >"$HOME_OF_TEST/seen"\n'
+                    '[ ! -p /dev/stdout ] || echo "a pipe" >>"$HOME_OF_TEST/seen"')
+        code, output = machine.run(machine.install())
+        self.assertEqual(code, 0, output)
+        with open(machine.path('seen')) as file:
+            self.assertEqual(file.read(), 'looked\n')
 
     def test_lists_are_fetched_when_the_first_attempt_fails(self):
         machine = self.machine()
@@ -135,7 +144,8 @@ class Installing(OnMachine):
         code, output = machine.run(machine.install())
         self.assertEqual(code, 0, output)
         calls = machine.called()
-        self.assertLess(calls.index('dpkg --configure -a'), calls.index('apt-get install'))
+        repairs = [calls.index(call) for call in ('dpkg --configure -a', 'apt-get install -y -q --no-install-recommends', '--fix-broken', ' git gcc ')]
+        self.assertEqual(repairs, sorted(repairs))
 
 
 class Interrupted(OnMachine):
