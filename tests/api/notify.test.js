@@ -101,6 +101,36 @@ test('JOB-4 each parcel is told of: on its way, ready, failed, back; and only al
   await poll(async () => (await env.query("SELECT 1 FROM task WHERE name = 'notify_mail' AND state <> 'done'")).length === 0, { what: 'the tasks to end' });
 });
 
+test('JOB-4 the links of mails lead to the order as it is now, for whoever has the link and nobody else', async () => {
+  const purchase = await paid(env, { points: 1000, priceMinor: 20000 });
+  const other = await paid(env);
+  const linkIn = async (of, subject) => {
+    const [mail] = await sink.to(of.buyer.email, subject);
+    const links = [...mail.html.matchAll(/href="([^"]+)"/g)].map(([, link]) => link.replaceAll('&amp;', '&')).filter((link) => link.startsWith(env.url));
+    assert.ok(links.length > 0 && links.every((link) => mail.text.includes(link)));
+    return new URL(links[0]);
+  };
+  const link = await linkIn(purchase, /is confirmed/);
+  const page = await env.api.get(link.pathname + link.search);
+  assert.strictEqual(page.status, 200);
+  assert.match(page.headers['content-type'], /text\/html/);
+  assert.match(page.headers['cache-control'], /no-store/);
+  assert.strictEqual(page.headers['referrer-policy'], 'no-referrer');
+  for (const text of [`Order ${purchase.order.number}`, '1,000', 'HK$200.00', 'HK$100.00']) assert.ok(page.text.includes(text), `${text} on the page`);
+  for (const personal of [purchase.buyer.email, '1 Harbour Road', 'Test Customer']) assert.ok(!page.text.includes(personal), `${personal} on the page`);
+  const [shipment] = await purchase.labelled();
+  await purchase.move(shipment, 'in_transit');
+  await purchase.reaches('shipped');
+  const later = await env.api.get(link.pathname + link.search);
+  assert.ok(later.text.includes(shipment.tracking_code) && later.text.includes(shipment.tracking_url));
+  const { search } = await linkIn(other, /is confirmed/);
+  for (const query of ['', '?key=', `${search}`, `?key=${'A'.repeat(32)}`, link.search.slice(0, -2)]) {
+    const nothing = await env.api.get(link.pathname + query);
+    assert.strictEqual(nothing.status, 404, query);
+    assert.ok(!nothing.text.includes(String(purchase.order.number)), query);
+  }
+});
+
 test('PAY-4 a payment that fails tells its customer', async () => {
   const purchase = await placed(env);
   await purchase.buyer.api.call('order_pay', { path: { order_id: purchase.id }, expect: 200 });

@@ -27,9 +27,9 @@ UPDATE mail SET state = 'sent', sent_at = now() WHERE id = :id AND state = 'crea
 -- What mails say of an order.
 -- name: mail_order(order_id order_id) :one
 -- returns: number int8, customer_id user_id, name text, email text, currency text, total_minor int8, points int8,
--- points_value_minor int8, cash_minor int8, earn_points int8, address json, parts_open int8, parts_returned int8
+-- points_value_minor int8, cash_minor int8, earn_points int8, address json, state text, parts_open int8, parts_returned int8
 SELECT o.number, o.customer_id, u.name, u.email, o.currency, o.total_minor, o.points, o.points_value_minor, o.cash_minor,
-       o.earn_points, o.address::json AS address, p.parts_open, p.parts_returned
+       o.earn_points, o.address::json AS address, replace(o.state, '_', ' ') AS state, p.parts_open, p.parts_returned
 FROM orders o
 JOIN users u ON u.id = o.customer_id
 CROSS JOIN LATERAL (

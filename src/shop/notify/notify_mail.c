@@ -6,6 +6,19 @@
 
 #include <jansson.h>
 
+enum error_code order_mail_read(struct pg *db, struct arena *arena, struct order_mail *mail, bool *found)
+{
+    enum error_code code =
+        mail_order(db, arena, (struct mail_order_args){mail->order_id}, &mail->order, found);
+    if (code != ERR_OK || !*found)
+        return code;
+    code = mail_lines(db, arena, (struct mail_lines_args){mail->order_id}, &mail->lines);
+    if (code == ERR_OK)
+        code = mail_parcels(db, arena, (struct mail_parcels_args){mail->order_id, mail->shipment_id},
+                            &mail->parcels);
+    return code;
+}
+
 static struct str kept(struct arena *arena, struct buf *buf)
 {
     CHECK(!buf->overflow);
@@ -85,12 +98,11 @@ static struct template_scope *scope_of(struct arena *arena, const struct order_m
 {
     const struct mail_order_row *order = &mail->order;
     struct template_scope *scope = ARENA_NEW(arena, struct template_scope);
-    char id[ID_TEXT_MAX];
-    order_id_text(mail->order_id, id);
     value_add(scope, "shop", str_from(config()->shop_name));
     value_add(scope, "name", mail_name(arena, order->name));
     value_add(scope, "number", arena_printf(arena, "%lld", (long long)order->number));
-    value_add(scope, "link", arena_printf(arena, "%s/orders/%s", config()->public_url, id));
+    value_add(scope, "link", order_mail_link(arena, mail->order_id));
+    value_add(scope, "state", order->state);
     value_add(scope, "total", money_text(arena, order->total_minor, order->currency));
     value_add(scope, "points", number_text(arena, order->points));
     value_add(scope, "points_value", money_text(arena, order->points_value_minor, order->currency));
@@ -115,6 +127,7 @@ static struct template_scope *scope_of(struct arena *arena, const struct order_m
         value_add(&parcels[i], "tracking_url", mail->parcels.items[i].tracking_url);
         value_add(&parcels[i], "state", mail->parcels.items[i].state);
     }
+    section_add(arena, scope, "some_parcels", mail->parcels.count > 0);
     section_add(arena, scope, "all_here", order->parts_open == 0 && order->parts_returned == 0);
     section_add(arena, scope, "more_to_come", order->parts_open > 0);
     section_add(arena, scope, "some_returned", order->parts_returned > 0);

@@ -87,17 +87,9 @@ static enum error_code order_read(struct task_run *run, const struct payload *pa
     mail->reason = payload->reason;
     mail->refunded_minor = payload->refunded_minor;
     mail->refunded_points = payload->refunded_points;
-    struct shipment_id shipment_id = {{{0}}};
-    bool one = is_of_parcel(run) && shipment_id_parse(payload->shipment_id, &shipment_id);
-    enum error_code code =
-        mail_order(run->db, run->arena, (struct mail_order_args){mail->order_id}, &mail->order, found);
-    if (code != ERR_OK || !*found)
-        return code;
-    code = mail_lines(run->db, run->arena, (struct mail_lines_args){mail->order_id}, &mail->lines);
-    if (code == ERR_OK)
-        code = mail_parcels(run->db, run->arena,
-                            (struct mail_parcels_args){mail->order_id, {one, shipment_id}}, &mail->parcels);
-    return code;
+    mail->shipment_id.present =
+        is_of_parcel(run) && shipment_id_parse(payload->shipment_id, &mail->shipment_id.value);
+    return order_mail_read(run->db, run->arena, mail, found);
 }
 
 struct row_work {
@@ -167,7 +159,7 @@ enum error_code notify_mail_task(struct task_run *run)
         return ERR_OK; /* a step that a shopper need not hear of */
     if (!template)
         return task_fail_for_good(run, "no mail belongs to this event");
-    struct order_mail mail;
+    struct order_mail mail = {0};
     bool found = false;
     enum error_code code = order_read(run, &payload, &mail, &found);
     if (code != ERR_OK)
