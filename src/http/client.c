@@ -118,6 +118,15 @@ static bool circuit_admits(struct http_partner *partner)
     return admits;
 }
 
+bool http_partner_is_away(struct http_partner *partner)
+{
+    pthread_mutex_lock(&partner->lock);
+    bool away = partner->failures >= CIRCUIT_FAILURES &&
+                (partner->probing || clock_monotonic_us() < partner->open_until_us);
+    pthread_mutex_unlock(&partner->lock);
+    return away;
+}
+
 static void circuit_tell(struct http_partner *partner, bool good)
 {
     pthread_mutex_lock(&partner->lock);

@@ -30,6 +30,8 @@ struct http_answer {
 struct http_partner *http_partner_new(const char *name, const char *base_url, const char *authorization,
                                       int64_t timeout_ms);
 void http_partner_free(struct http_partner *partner);
+/* Whether the circuit is open: a call now would fail without being made. Thread-safe. */
+bool http_partner_is_away(struct http_partner *partner);
 /* ERR_OK for any answer with a status below 500; ERR_PARTNER (5xx after the retries, refused, unreadable,
  * circuit open), ERR_PARTNER_TIMEOUT. db: the caller's connection, only to check that no transaction is open;
  * may be NULL. */

@@ -38,9 +38,14 @@ bool carrier_begin(struct request *req, enum sandbox_fault *fault)
         carrier_refuse(req, 401, "APIKEY.INACTIVE", "This api key is not known.", NULL);
         return false;
     }
-    *fault = sandbox_fault_of_call(req->db, req->arena, CARRIER_NAME);
+    int status;
+    *fault = sandbox_fault_of_call(req->db, req->arena, CARRIER_NAME, &status);
     if (*fault == SANDBOX_FAULT_ERROR) {
         carrier_refuse(req, 500, "INTERNAL_SERVER_ERROR", "The sandbox was told to fail here.", NULL);
+        return false;
+    }
+    if (*fault == SANDBOX_FAULT_REFUSED) {
+        carrier_refuse(req, status, "SANDBOX.REFUSED", "The sandbox was told to refuse this.", NULL);
         return false;
     }
     return true;

@@ -81,9 +81,10 @@ enum error_code gateway_amount(struct gateway_call *call, struct str text, int64
     if (*amount < 1)
         return gateway_refuse(call, 400, "parameter_invalid_integer", "amount",
                               "This value must be greater than or equal to 1.");
-    if (*amount > 99999999)
+    if (*amount > GATEWAY_AMOUNT_MAX)
         return gateway_refuse(call, 400, "amount_too_large", "amount",
-                              "Amount must be no more than 999,999.99");
+                              "This value must be less than or equal to %lld.",
+                              (long long)GATEWAY_AMOUNT_MAX);
     return ERR_OK;
 }
 
@@ -140,9 +141,15 @@ static bool call_begin(struct gateway_call *call, const char *const *known, enum
                       key.ptr ? "Invalid API Key provided." : "You did not provide an API key.");
         return false;
     }
-    *fault = sandbox_fault_of_call(call->db, call->arena, GATEWAY_NAME);
+    int status;
+    *fault = sandbox_fault_of_call(call->db, call->arena, GATEWAY_NAME, &status);
     if (*fault == SANDBOX_FAULT_ERROR) {
         respond_error(req, 500, "api_error", NULL, "The sandbox was told to fail here.");
+        return false;
+    }
+    if (*fault == SANDBOX_FAULT_REFUSED) {
+        respond_error(req, status, "invalid_request_error", "sandbox_refused",
+                      "The sandbox was told to refuse this.");
         return false;
     }
     struct str text = str_equal(req->method, STR("GET")) ? call->in->query : call->in->body;

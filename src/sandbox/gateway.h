@@ -43,7 +43,9 @@ enum error_code gateway_refuse(struct gateway_call *call, int status, const char
                                const char *format, ...) __attribute__((format(printf, 5, 6)));
 enum error_code gateway_missing(struct gateway_call *call, const char *what, struct str id);
 
-/* A whole number between 1 and 99999999 in a parameter. ERR_OK, or refused. */
+/* No amount of any currency has more digits. */
+#define GATEWAY_AMOUNT_MAX INT64_C(999999999999)
+/* A whole number between 1 and GATEWAY_AMOUNT_MAX in a parameter. ERR_OK, or refused. */
 enum error_code gateway_amount(struct gateway_call *call, struct str text, int64_t *amount);
 
 /* limit, starting_after and ending_before. */

@@ -136,6 +136,30 @@ static enum error_code currency_read(struct gateway_call *call, struct str *curr
     return text.len == 3 ? ERR_OK : gateway_refuse(call, 400, NULL, "currency", "Invalid currency.");
 }
 
+/* What can be charged at once: https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts. */
+static enum error_code charge_allowed(struct gateway_call *call, int64_t amount, struct str currency)
+{
+    static const struct {
+        const char *currency;
+        int64_t least;
+    } leasts[] = {{"aed", 200}, {"aud", 50},  {"cad", 50},   {"chf", 50},   {"eur", 50},
+                  {"gbp", 30},  {"hkd", 400}, {"inr", 50},   {"mxn", 1000}, {"myr", 200},
+                  {"nzd", 50},  {"sgd", 50},  {"thb", 1000}, {"usd", 50}};
+    static const int64_t most = 99999999;
+    int64_t least = 1;
+    for (size_t i = 0; i < sizeof leasts / sizeof leasts[0]; i++)
+        if (str_equal(currency, str_from(leasts[i].currency)))
+            least = leasts[i].least;
+    if (amount < least)
+        return gateway_refuse(call, 400, "amount_too_small", "amount",
+                              "Amount must be at least %lld.%02d %.*s", (long long)(least / 100),
+                              (int)(least % 100), STR_ARG(currency));
+    if (amount > most)
+        return gateway_refuse(call, 400, "amount_too_large", "amount",
+                              "Amount must be no more than 999,999.99");
+    return ERR_OK;
+}
+
 static enum error_code create(struct gateway_call *call)
 {
     const struct form *form = &call->form;
@@ -158,6 +182,8 @@ static enum error_code create(struct gateway_call *call)
     enum error_code code = gateway_amount(call, amount, &args.amount);
     if (code == ERR_OK)
         code = currency_read(call, &args.currency);
+    if (code == ERR_OK)
+        code = charge_allowed(call, args.amount, args.currency);
     if (code == ERR_OK)
         code = types_read(call, types, &type_count);
     if (code)
@@ -252,6 +278,10 @@ static enum error_code cancel_operation(struct gateway_call *call)
         return code;
     if (str_equal(row.status, STR("succeeded")) || str_equal(row.status, STR("canceled")))
         return wrong_state(call, id, "cancel", row.status);
+    struct sandbox_use refuse = {.fault = "cancel_refuse"};
+    sandbox_faults_take(call->db, call->arena, GATEWAY_NAME, &refuse, 1);
+    if (refuse.fails)
+        return gateway_refuse(call, 400, "sandbox_refused", NULL, "The sandbox was told not to cancel this.");
     code = sandbox_intent_cancel(call->db, (struct sandbox_intent_cancel_args){id, reason}, NULL);
     if (code == ERR_OK)
         code = intent_event(call->db, call->arena, id, "payment_intent.canceled");

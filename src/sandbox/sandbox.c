@@ -95,15 +95,19 @@ void sandbox_faults_take(struct pg *db, struct arena *arena, const char *partner
             }
 }
 
-enum sandbox_fault sandbox_fault_of_call(struct pg *db, struct arena *arena, const char *partner)
+enum sandbox_fault sandbox_fault_of_call(struct pg *db, struct arena *arena, const char *partner, int *status)
 {
-    enum { HANG, ERROR, LOST };
-    struct sandbox_use uses[] = {{.fault = "api_hang"}, {.fault = "api_error"}, {.fault = "api_lost"}};
-    sandbox_faults_take(db, arena, partner, uses, 3);
+    enum { HANG, ERROR, LOST, REFUSE };
+    struct sandbox_use uses[] = {
+        {.fault = "api_hang"}, {.fault = "api_error"}, {.fault = "api_lost"}, {.fault = "api_refuse"}};
+    sandbox_faults_take(db, arena, partner, uses, 4);
+    *status = uses[REFUSE].value >= 400 && uses[REFUSE].value < 500 ? (int)uses[REFUSE].value : 400;
     if (uses[HANG].fails)
         sandbox_sleep_ms(uses[HANG].value);
     if (uses[ERROR].fails)
         return SANDBOX_FAULT_ERROR;
+    if (uses[REFUSE].fails)
+        return SANDBOX_FAULT_REFUSED;
     return uses[LOST].fails ? SANDBOX_FAULT_LOST : SANDBOX_FAULT_NONE;
 }
 

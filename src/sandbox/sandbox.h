@@ -67,6 +67,7 @@ bool sandbox_decode(const struct api_input *input, struct arena *arena, void **o
  *   api_error   the next calls answer 500 and do nothing
  *   api_lost    the next calls do their work and answer 500
  *   api_hang    the next calls wait `value` ms before they do anything
+ *   api_refuse  the next calls answer the status `value`, else 400, and do nothing
  *   webhook_drop, webhook_delay (value ms), webhook_duplicate (value copies): of the next events
  * and what a part adds. Takes one use of each that has any left, and tells which: one statement, as every
  * call asks. */
@@ -78,9 +79,10 @@ struct sandbox_use {
 void sandbox_faults_take(struct pg *db, struct arena *arena, const char *partner, struct sandbox_use *uses,
                          size_t count);
 
-enum sandbox_fault { SANDBOX_FAULT_NONE, SANDBOX_FAULT_ERROR, SANDBOX_FAULT_LOST };
-/* For the beginning of an API call: waits where it has to hang. */
-enum sandbox_fault sandbox_fault_of_call(struct pg *db, struct arena *arena, const char *partner);
+enum sandbox_fault { SANDBOX_FAULT_NONE, SANDBOX_FAULT_ERROR, SANDBOX_FAULT_LOST, SANDBOX_FAULT_REFUSED };
+/* For the beginning of an API call: waits where it has to hang. *status: of SANDBOX_FAULT_REFUSED. */
+enum sandbox_fault sandbox_fault_of_call(struct pg *db, struct arena *arena, const char *partner,
+                                         int *status);
 
 /* A new identifier in the partners' manner: prefix and 32 hex digits, sortable by time. */
 struct str sandbox_id(struct arena *arena, const char *prefix);

@@ -3,7 +3,7 @@ const { test } = require('node:test');
 const assert = require('node:assert');
 const crypto = require('node:crypto');
 const { shop, Environment, makePerson, poll, uuid7, uuidOf } = require('../harness');
-const { goods, relist, customer, givePoints } = require('../harness/goods');
+const { goods, relist, customer, givePoints, orderOf } = require('../harness/goods');
 
 const env = shop();
 
@@ -371,6 +371,24 @@ test('CHK-2 the quote lists cash for every possible split, and answers one exact
   assert.strictEqual(sampled.exact.points_value_minor, 123000);
   await who.api.call('cart_quote_show', { query: { points: -1 }, invalid: true, expect: 400 });
   await env.api.call('cart_quote_show', { expect: 401 });
+});
+
+test('CHK-2 CHK-4 the quote offers no split whose cash the payment gateway would not take', async () => {
+  const who = await customer(env, { points: 100000 });
+  const { variants: [one] } = await goods(env, { priceMinor: 6300 });
+  const cart = await cartOf(who);
+  await cart.add(one);
+  const quote = async (points) => (await who.api.call('cart_quote_show', { query: { points }, expect: 200 })).body;
+  const { body } = await who.api.call('cart_quote_show', { expect: 200 });
+  assert.deepStrictEqual([body.least_cash_minor, body.most_cash_minor], [400, 99999999]);
+  assert.deepStrictEqual(body.splits, [{ points: 0, points_value_minor: 0, cash_minor: 6300 }, { points: 500, points_value_minor: 5000, cash_minor: 1300 },
+    { points: 630, points_value_minor: 6300, cash_minor: 0 }], '600 miles would leave HKD 3.00');
+  assert.deepStrictEqual([(await quote(600)).refusal, 'exact' in await quote(600)], ['below_least_charge', false]);
+  assert.strictEqual((await quote(630)).exact.cash_minor, 0);
+  await who.api.call('order_place', { body: orderOf([[one, 1]], { points: 600 }), expect: 409 });
+  const { variants: [dear] } = await goods(env, { priceMinor: 60000000 });
+  await cart.add(dear, 2);
+  assert.strictEqual((await quote(0)).refusal, 'above_most_charge');
 });
 
 test('CHK-2 CHK-4 what is sold for points alone needs them, what is sold for cash alone takes none', async () => {

@@ -119,6 +119,7 @@ test('PAY-4 a second attempt is refused where the goods are gone', async () => {
 
 test('PAY-3 a late success of a failed attempt is honoured where stock and miles are there', async () => {
   const purchase = await begun(env, await ordered(env, { points: 2000 }));
+  await fault(env, 'cancel_refuse', 1000); // what was declined is closed at the gateway, where that can be
   await decline(env, purchase.intentId);
   await reaches(purchase, 'payment_failed');
   await pay(env, purchase.intentId);
@@ -131,6 +132,7 @@ test('PAY-3 a late success of a failed attempt is honoured where stock and miles
 
 test('PAY-3 a late success is refunded by itself where the goods are gone', async () => {
   const purchase = await begun(env, await ordered(env, { onHand: 1, points: 2000 }));
+  await fault(env, 'cancel_refuse', 1000);
   await decline(env, purchase.intentId);
   await reaches(purchase, 'payment_failed');
   await ordered(env, { variant: purchase.variant });
@@ -141,6 +143,69 @@ test('PAY-3 a late success is refunded by itself where the goods are gone', asyn
   const refunds = await stripeClient(env).refunds.list({ payment_intent: purchase.intentId });
   assert.deepStrictEqual(refunds.data.map(({ amount }) => amount), [purchase.order.cash_minor]);
   await poll(async () => (await env.query(`SELECT FROM mail WHERE order_id = $1 AND template = 'payment_returned' AND state = 'sent'`, [uuidOf(purchase.order.id)])).length === 1, { what: 'the mail that tells of it' });
+  await env.verify();
+});
+
+/** Declined, and the gateway does not close it: somebody may still pay it. */
+async function declinedAndOpen(options) {
+  await fault(env, 'cancel_refuse', 1000);
+  const purchase = await begun(env, await ordered(env, options));
+  const first = purchase.intentId;
+  await decline(env, first);
+  await reaches(purchase, 'payment_failed');
+  await poll(async () => (await purchase.payments())[0].ask_failures > 0, { what: 'the gateway to refuse the cancellation' });
+  return { purchase, first };
+}
+const sweptUntil = (what, done) => poll(async () => { await runSchedule(env, 'payment_sweep'); return done(); }, { what, timeoutMs: 60000, everyMs: 300 });
+
+test('PAY-3 a declined attempt is cancelled at the gateway: nobody can pay it any more', async () => {
+  const purchase = await begun(env, await ordered(env));
+  await decline(env, purchase.intentId);
+  await reaches(purchase, 'payment_failed');
+  await poll(async () => (await gatewayIntent(purchase)).status === 'canceled', { what: 'the intent to be cancelled' });
+  await poll(async () => (await purchase.payments())[0].closed_at, { what: 'the payment to be closed' });
+  assert.deepStrictEqual((await purchase.payments()).map(({ state }) => state), ['failed']);
+  await assert.rejects(pay(env, purchase.intentId), /409/);
+  await env.verify();
+});
+
+test('PAY-3 declined, paid by a new attempt, and the old one paid too with its webhook lost: that money goes back', async () => {
+  const { purchase, first } = await declinedAndOpen();
+  await begun(env, purchase);
+  await pay(env, purchase.intentId);
+  await reaches(purchase, 'confirmed');
+  await fault(env, 'webhook_drop', 1000);
+  await pay(env, first);
+  await sweptUntil('the second payment to be refunded', async () => (await purchase.refunds())[0]?.state === 'succeeded');
+  const [old, paid] = await purchase.payments();
+  assert.deepStrictEqual([old.state, old.surplus, old.refunded_minor], ['succeeded', true, old.amount_minor]);
+  assert.deepStrictEqual([paid.state, paid.surplus, paid.refunded_minor], ['succeeded', false, '0']);
+  assert.ok(await purchase.paid());
+  await env.verify();
+});
+
+test('PAY-3 declined, and the old attempt paid later with its webhook lost: the order is honoured', async () => {
+  const { purchase, first } = await declinedAndOpen({ points: 1000 });
+  await fault(env, 'webhook_drop', 1000);
+  await pay(env, first);
+  await sweptUntil('the order to be confirmed', () => purchase.paid());
+  assert.deepStrictEqual(await purchase.refunds(), []);
+  await env.verify();
+});
+
+test('PAY-4 a payment that was never begun ends with its order, also where the order ended long ago', async () => {
+  const purchase = await ordered(env);
+  await purchase.buyer.api.call('order_cancel', { path: { order_id: purchase.order.id }, expect: 200 });
+  await poll(async () => (await purchase.payments())[0].state === 'cancelled', { what: 'the payment to end' });
+  const old = await ordered(env);
+  await old.buyer.api.call('order_cancel', { path: { order_id: old.order.id }, expect: 200 });
+  await poll(async () => (await old.payments())[0].state === 'cancelled', { what: 'the payment to end' });
+  await env.query(`UPDATE payment SET state = 'created' WHERE order_id = $1`, [uuidOf(old.order.id)]);
+  await runSchedule(env, 'payment_end_unbegun');
+  assert.strictEqual((await old.payments())[0].state, 'cancelled');
+  const waiting = await ordered(env);
+  await runSchedule(env, 'payment_end_unbegun');
+  assert.strictEqual((await waiting.payments())[0].state, 'created', 'its order waits');
   await env.verify();
 });
 

@@ -62,7 +62,9 @@ for (const order of ['failure first', 'success first', 'both at once']) {
       } else {
         const [first, second] = order === 'failure first' ? [events.failure, events.success] : [events.success, events.failure];
         await resend(env, first);
-        await reaches(purchase, order === 'failure first' ? 'payment_failed' : 'confirmed');
+        // The failure may be followed at once by the confirmation: closing it, the gateway says that it is paid.
+        if (order === 'failure first') await poll(async () => (await steps(purchase)).includes('payment_failed'), { what: 'the failure' });
+        else await reaches(purchase, 'confirmed');
         await resend(env, second);
       }
       await delivered(purchase);
@@ -80,6 +82,7 @@ for (const order of ['failure first', 'success first', 'both at once']) {
 test('PAY-3 the failure of an older attempt does not hurt a newer one; both succeed: one is refunded', async () => {
   const purchase = await begun(env, await ordered(env));
   const first = purchase.intentId;
+  await fault(env, 'cancel_refuse', 1000);
   await decline(env, first);
   await reaches(purchase, 'payment_failed');
   const failure = (await eventOf(purchase, 'payment_intent.payment_failed')).id;
@@ -96,6 +99,23 @@ test('PAY-3 the failure of an older attempt does not hurt a newer one; both succ
   assert.strictEqual((await purchase.refunds()).length, 1);
   assert.deepStrictEqual((await purchase.payments()).map(({ state }) => state), ['succeeded', 'succeeded']);
   assert.deepStrictEqual(await purchase.stock(), { on_hand: 10, reserved: 1 });
+  await faultsClear(env);
+  await env.verify();
+});
+
+test('PAY-3 a declined attempt is paid while it is cancelled at the gateway: the money is where the order is', async () => {
+  for (let round = 0; round < 8; round += 1) {
+    const purchase = await begun(env, await ordered(env, { points: 1000 }));
+    const first = purchase.intentId;
+    await decline(env, first);
+    await Promise.allSettled([pay(env, first), purchase.buyer.api.call('order_pay', { path: { order_id: purchase.order.id } }), pay(env, first)]);
+    const status = async () => (await stripeClient(env).paymentIntents.retrieve(first)).status;
+    await poll(async () => ['succeeded', 'canceled'].includes(await status()), { what: 'the first attempt to end at the gateway' });
+    await delivered(purchase);
+    await webhooksDone(env);
+    if ((await status()) === 'succeeded') await poll(async () => (await purchase.paid()) || (await purchase.refunds())[0]?.state === 'succeeded', { what: 'the money to be where the order is' });
+    else assert.ok(['failed', 'cancelled'].includes((await purchase.payments())[0].state));
+  }
   await env.verify();
 });
 

@@ -52,20 +52,29 @@ enum error_code cart_quote_show_handle(struct request *req, const struct api_car
     int64_t points[SPLITS_MAX], allowed;
     size_t count = cart_splits(miles->minimum, miles->maximum, miles->step, miles->required, points,
                                SPLITS_MAX, &allowed);
+    struct cash_limits limits = miles_cash_limits(view.policy.currency);
     struct api_cart_split *splits = ARENA_ARRAY(req->arena, struct api_cart_split, count + 1);
-    for (size_t i = 0; i < count; i++)
-        splits[i] = split_of(&view, points[i]);
+    size_t payable = 0;
+    int64_t bound;
+    for (size_t i = 0; i < count; i++) {
+        splits[payable] = split_of(&view, points[i]);
+        payable += !miles_cash_refusal(limits, splits[payable].cash_minor, &bound);
+    }
     struct api_cart_quote quote = {
         .cart_id = view.cart.id,
         .version = view.cart.version,
         .currency = view.cart.currency,
         .total_minor = miles->total_minor,
         .miles = view.cart.miles,
-        .splits = {splits, count},
+        .least_cash_minor = limits.least,
+        .most_cash_minor = limits.most,
+        .splits = {splits, payable},
         .complete = allowed == (int64_t)count,
     };
     if (in->has_points) {
         const char *refusal = miles_points_refusal(miles, in->points);
+        if (!refusal)
+            refusal = miles_cash_refusal(limits, split_of(&view, in->points).cash_minor, &bound);
         quote.has_refusal = refusal != NULL;
         quote.refusal = str_from(refusal);
         quote.has_exact = refusal == NULL;

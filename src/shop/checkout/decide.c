@@ -217,6 +217,18 @@ static bool unpaid_is_good(struct checkout_order *order)
     return !order->code;
 }
 
+static bool cash_can_be_paid(struct checkout_order *order)
+{
+    int64_t bound;
+    const char *refusal = miles_cash_refusal(miles_cash_limits(order->currency), order->cash_minor, &bound);
+    if (!refusal)
+        return true;
+    error_field_add(&order->error, "cash_minor", "%s: %lld", refusal, (long long)bound);
+    reject(order, ERR_CHECKOUT_REJECTED,
+           "That much cash cannot be paid at once; redeem other miles, or buy more or less");
+    return false;
+}
+
 static bool points_are_good(struct checkout_order *order)
 {
     struct miles_line splits[CHECKOUT_LINES_MAX];
@@ -251,7 +263,7 @@ static bool points_are_good(struct checkout_order *order)
                "The cash part is not what the quote showed; nothing was charged");
         return false;
     }
-    return true;
+    return cash_can_be_paid(order);
 }
 
 static void accept(struct checkout_order *order)

@@ -16,6 +16,18 @@
 #include "base/money.h"
 #include "pg/pg.h"
 
+/* What can be paid in cash at once: nothing, or from `least` to `most` of the smallest unit. */
+struct cash_limits {
+    int64_t least, most;
+};
+/* Once, before any thread starts: who takes the cash says what it takes. Until then everything goes. */
+void miles_cash_limits_set(struct cash_limits (*of)(struct currency currency));
+/* Thread-safe. */
+struct cash_limits miles_cash_limits(struct currency currency);
+/* Pure. NULL, or why that much cash cannot be paid: "below_least_charge", "above_most_charge"; *bound: the
+ * limit. */
+const char *miles_cash_refusal(struct cash_limits limits, int64_t cash_minor, int64_t *bound);
+
 /* The policy of Miles plus Cash in one currency. Shares are in hundredths of a percent. */
 struct miles_policy {
     int32_t version;

@@ -169,11 +169,16 @@ FROM closed c
 WHERE a.id = c.account_id;
 
 -- What has been waiting long enough: pending becomes posted. Accounts are locked in order first. Who owes pays with it.
--- name: earning_post_due(most int4) :one
+-- name: earning_due_list(most int4) :many
+-- returns: order_id order_id
+SELECT order_id FROM earning WHERE closed_at IS NULL AND due_at <= now() ORDER BY due_at LIMIT :most;
+
+-- only: of this order.
+-- name: earning_post_due(most int4, only order_id?) :one
 -- returns: posted int8
 WITH due AS MATERIALIZED (
     SELECT order_id, root_id, account_id, points FROM earning
-    WHERE closed_at IS NULL AND due_at <= now()
+    WHERE closed_at IS NULL AND due_at <= now() AND (:only::uuid IS NULL OR order_id = :only)
     ORDER BY due_at LIMIT :most
     FOR UPDATE SKIP LOCKED
 ), accounts AS MATERIALIZED (

@@ -93,7 +93,7 @@ static const struct task_definition tasks[] = {
      .priority = TASK_HIGH},
     {.name = "loyalty_earnings_post",
      .run = loyalty_earnings_post_task,
-     .mode = TASK_TRANSACTION,
+     .mode = TASK_FREE,
      .priority = TASK_LOW},
     {NULL},
 };

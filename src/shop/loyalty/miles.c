@@ -8,6 +8,25 @@
 
 #define SHARE_WHOLE 10000
 
+static struct cash_limits (*limits_of)(struct currency currency);
+
+void miles_cash_limits_set(struct cash_limits (*of)(struct currency currency))
+{
+    limits_of = of;
+}
+
+struct cash_limits miles_cash_limits(struct currency currency)
+{
+    return limits_of ? limits_of(currency) : (struct cash_limits){1, MONEY_MINOR_MAX};
+}
+
+const char *miles_cash_refusal(struct cash_limits limits, int64_t cash_minor, int64_t *bound)
+{
+    bool below = cash_minor > 0 && cash_minor < limits.least;
+    *bound = below ? limits.least : limits.most;
+    return below ? "below_least_charge" : cash_minor > limits.most ? "above_most_charge" : NULL;
+}
+
 static int64_t smaller(int64_t a, int64_t b)
 {
     return a < b ? a : b;

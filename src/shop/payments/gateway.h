@@ -8,9 +8,16 @@
  * - The gateway tells what has happened by signed webhooks, at least once, in any order.
  *
  * Functions that take a struct pg call the gateway and block: no transaction may be open (checked by
- * http/client.h). Errors of those: ERR_PARTNER, ERR_PARTNER_TIMEOUT (the outcome is not known: ask again);
- * ERR_CONFLICT (the state of the thing does not allow it), ERR_NOT_FOUND; error->detail says more, without
- * personal data. Results are in the arena. */
+ * http/client.h). Their errors are of two kinds, which mean different things to every caller:
+ *
+ * - Away: ERR_PARTNER, ERR_PARTNER_TIMEOUT. Nothing is known; ask again later. This is also the answer where
+ * the gateway refuses the shop's key or a key of idempotency: it says nothing of the thing that was asked
+ * about, and the log tells operators.
+ * - An answer: ERR_NOT_FOUND (it knows no such thing), ERR_CONFLICT (the state of the thing does not allow
+ * it), ERR_PARTNER_REFUSED (it will never do that: the same question has the same answer). `failure` of the
+ * result is the gateway's code then.
+ *
+ * error->detail says more, without personal data. Results are in the arena. */
 #ifndef CATHAY_SHOP_PAYMENTS_GATEWAY_H
 #define CATHAY_SHOP_PAYMENTS_GATEWAY_H
 
@@ -19,14 +26,16 @@
 #include "base/id.h"
 #include "base/money.h"
 #include "pg/pg.h"
+#include "shop/loyalty/loyalty.h"
 
 #define GATEWAY_VERSION 1
 
 enum gateway_intent_state {
     GATEWAY_INTENT_OPEN,      /* waits for the shopper, or is being worked on */
     GATEWAY_INTENT_SUCCEEDED, /* the money is taken */
-    GATEWAY_INTENT_FAILED,    /* the last attempt was declined */
-    GATEWAY_INTENT_CANCELLED
+    GATEWAY_INTENT_FAILED,    /* the last attempt was declined; the shopper may try again there */
+    GATEWAY_INTENT_CANCELLED, /* nobody can pay it any more */
+    GATEWAY_INTENT_REFUSED    /* there is none: the gateway did not make it, or does not know it */
 };
 
 struct gateway_intent {
@@ -87,7 +96,13 @@ struct gateway {
     const char *signature_header;
     enum error_code (*start)(struct error *error);
     void (*stop)(void);
+    /* Whether calls fail at once, without asking: the circuit is open. What fails then says nothing of what
+     * was asked about. Thread-safe, does not block. */
+    bool (*is_away)(void);
+    /* Pure. The least and most that can be charged at once, in the smallest unit. */
+    struct cash_limits (*charge_limits)(struct currency currency);
 
+    /* An intent whose payment is declined at once is an intent (GATEWAY_INTENT_FAILED). */
     enum error_code (*create_intent)(struct pg *db, struct arena *arena,
                                      const struct gateway_intent_request *request,
                                      struct gateway_intent *intent, struct error *error);

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "http/client.h"
 
 #include <stdio.h>
@@ -12,6 +13,27 @@
 #define FORM_MAX ((size_t)16 * 1024)
 
 static struct http_partner *partner;
+
+/* What an answer of 400 to 499 means, by kind. */
+enum refusal {
+    REFUSAL_CONFIGURATION, /* our key, or a key of idempotency with other parameters: nothing is known */
+    REFUSAL_BUSY,          /* come again */
+    REFUSAL_UNKNOWN,       /* there is no such thing */
+    REFUSAL_STATE,         /* the thing's state does not allow it */
+    REFUSAL_FOR_GOOD,      /* amount, currency, and whatever code there will be */
+    REFUSAL_COUNT
+};
+static const struct {
+    const char *label;
+    enum error_code code;
+} refusals[REFUSAL_COUNT] = {
+    [REFUSAL_CONFIGURATION] = {"kind=\"configuration\"", ERR_PARTNER},
+    [REFUSAL_BUSY] = {"kind=\"busy\"", ERR_PARTNER},
+    [REFUSAL_UNKNOWN] = {"kind=\"unknown\"", ERR_NOT_FOUND},
+    [REFUSAL_STATE] = {"kind=\"state\"", ERR_CONFLICT},
+    [REFUSAL_FOR_GOOD] = {"kind=\"for_good\"", ERR_PARTNER_REFUSED},
+};
+static struct metric *refused[REFUSAL_COUNT];
 
 static const char *const headers[] = {"Stripe-Version: 2024-06-20", NULL};
 
@@ -22,6 +44,9 @@ static enum error_code start(struct error *error)
     if (len < 0 || (size_t)len >= sizeof authorization)
         return error_set(error, ERR_VALIDATION, "CATHAY_STRIPE_KEY is too long");
     partner = http_partner_new("stripe", config()->stripe_url, authorization, config()->partner_timeout_ms);
+    for (size_t i = 0; i < REFUSAL_COUNT; i++)
+        refused[i] = metric_counter("cathay_gateway_refusals_total", "Calls that the payment gateway refused",
+                                    refusals[i].label);
     return ERR_OK;
 }
 
@@ -31,32 +56,65 @@ static void stop(void)
     partner = NULL;
 }
 
-/* What an error object means for the shop. Its message may quote parameters, so only its code goes on. */
-static enum error_code refusal(struct arena *arena, const struct http_answer *answer,
-                               const struct json_view *root, struct error *error)
+static bool is_away(void)
 {
-    const struct json_view *object = json_view_member(root, STR("error"));
-    struct str code = json_view_string(arena, json_view_member(object, STR("code")));
-    struct str type = json_view_string(arena, json_view_member(object, STR("type")));
-    static const char *const states[] = {"payment_intent_unexpected_state", "charge_already_refunded",
-                                         "charge_disputed", "refund_disputed_payment", NULL};
-    enum error_code meaning = ERR_PARTNER;
-    if (answer->status == 404)
-        meaning = ERR_NOT_FOUND;
-    for (size_t i = 0; states[i]; i++)
-        if (str_equal(str_from(states[i]), code))
-            meaning = ERR_CONFLICT;
-    const char *code_text = arena_cstr(arena, code), *type_text = arena_cstr(arena, type);
-    log_write(LOG_WARN, "gateway refused", LOG_INT("status", answer->status), LOG_STR("type", type),
-              LOG_STR("code", code));
-    return error_set(error, meaning, "the payment gateway answered %d %.60s", answer->status,
-                     code.len ? code_text : type_text);
+    return http_partner_is_away(partner);
 }
 
-/* The answer's object. */
+static bool is_one_of(struct str code, const char *const *codes)
+{
+    for (size_t i = 0; codes[i]; i++)
+        if (str_equal(str_from(codes[i]), code))
+            return true;
+    return false;
+}
+
+/* A proxy in between may answer too; without the gateway's error object nothing is known. */
+static enum refusal refusal_of(int status, struct str type, struct str code)
+{
+    static const char *const states[] = {"payment_intent_unexpected_state", "charge_already_refunded",
+                                         "charge_disputed", "refund_disputed_payment", NULL};
+    static const char *const passing[] = {"api_error", "api_connection_error", "rate_limit_error", NULL};
+    if (status == 401 || status == 403 || str_equal(type, STR("idempotency_error")))
+        return REFUSAL_CONFIGURATION;
+    if (status < 400 || status == 408 || status == 409 || status == 425 || status == 429 || !type.ptr ||
+        is_one_of(type, passing))
+        return REFUSAL_BUSY;
+    if (status == 404)
+        return REFUSAL_UNKNOWN;
+    return is_one_of(code, states) ? REFUSAL_STATE : REFUSAL_FOR_GOOD;
+}
+
+/* The word by which the gateway names a failure; its messages may quote parameters and go nowhere. */
+static struct str word_of(struct arena *arena, const struct json_view *object, const char *name)
+{
+    struct str word = json_view_string(arena, json_view_member(object, str_from(name)));
+    for (size_t i = 0; i < word.len; i++)
+        if (!((word.ptr[i] >= 'a' && word.ptr[i] <= 'z') || (word.ptr[i] >= '0' && word.ptr[i] <= '9') ||
+              word.ptr[i] == '_'))
+            return STR("unreadable");
+    return word.len > 64 ? STR("unreadable") : word;
+}
+
+static enum error_code refusal(struct arena *arena, const struct http_answer *answer,
+                               const struct json_view *object, struct str *failure, struct error *error)
+{
+    struct str code = word_of(arena, object, "code"), type = word_of(arena, object, "type");
+    enum refusal kind = refusal_of(answer->status, type, code);
+    *failure = code.len ? code : type;
+    metric_add(refused[kind], 1);
+    log_write(kind == REFUSAL_CONFIGURATION ? LOG_ERROR : LOG_WARN,
+              kind == REFUSAL_CONFIGURATION ? "the payment gateway refuses the shop's key or idempotency key"
+                                            : "gateway refused",
+              LOG_INT("status", answer->status), LOG_STR("type", type), LOG_STR("code", code));
+    return error_set(error, refusals[kind].code, "the payment gateway answered %d %.*s", answer->status,
+                     STR_ARG(*failure));
+}
+
+/* The answer's object; of an error that tells which intent it is about, that intent. */
 static enum error_code call(struct pg *db, struct arena *arena, const char *method, struct str path,
                             struct buf *form, struct str idempotency_key, const struct json_view **object,
-                            struct error *error)
+                            struct str *failure, struct error *error)
 {
     CHECK(partner);
     struct http_call request = {
@@ -72,8 +130,11 @@ static enum error_code call(struct pg *db, struct arena *arena, const char *meth
     if (code)
         return code;
     *object = json_view_read(arena, answer.body, NULL);
-    if (answer.status >= 300)
-        return refusal(arena, &answer, *object, error);
+    if (answer.status >= 300) {
+        const struct json_view *refused_with = json_view_member(*object, STR("error"));
+        *object = json_view_member(refused_with, STR("payment_intent"));
+        return refusal(arena, &answer, refused_with, failure, error);
+    }
     if (!*object || (*object)->kind != JSON_VIEW_OBJECT)
         return error_set(error, ERR_PARTNER, "the payment gateway's answer cannot be read");
     return ERR_OK;
@@ -94,10 +155,16 @@ static enum error_code call_intent(struct pg *db, struct arena *arena, const cha
                                    struct buf *form, struct str key, struct gateway_intent *intent,
                                    struct error *error)
 {
-    const struct json_view *object;
-    enum error_code code = call(db, arena, method, path, form, key, &object, error);
-    if (code)
+    const struct json_view *object = NULL;
+    struct str failure = STR_NONE;
+    enum error_code code = call(db, arena, method, path, form, key, &object, &failure, error);
+    /* Declined while it was made: the intent is there, and says so itself. */
+    if (code == ERR_PARTNER_REFUSED && object && stripe_intent_read(arena, object, intent))
+        return ERR_OK;
+    if (code) {
+        *intent = (struct gateway_intent){.failure = failure};
         return code;
+    }
     bool read = stripe_intent_read(arena, object, intent);
     return read ? ERR_OK : error_set(error, ERR_PARTNER, "the payment gateway's intent cannot be read");
 }
@@ -106,10 +173,13 @@ static enum error_code call_refund(struct pg *db, struct arena *arena, const cha
                                    struct buf *form, struct str key, struct gateway_refund *refund,
                                    struct error *error)
 {
-    const struct json_view *object;
-    enum error_code code = call(db, arena, method, path, form, key, &object, error);
-    if (code)
+    const struct json_view *object = NULL;
+    struct str failure = STR_NONE;
+    enum error_code code = call(db, arena, method, path, form, key, &object, &failure, error);
+    if (code) {
+        *refund = (struct gateway_refund){.failure = failure};
         return code;
+    }
     bool read = stripe_refund_read(arena, object, refund);
     return read ? ERR_OK : error_set(error, ERR_PARTNER, "the payment gateway's refund cannot be read");
 }
@@ -125,7 +195,10 @@ static enum error_code create_intent(struct pg *db, struct arena *arena,
     enum error_code code = call_intent(db, arena, "POST", STR("/v1/payment_intents"), &form,
                                        (struct str){key, len}, intent, error);
     buf_free(&form);
-    return code;
+    /* There is no state yet that could change: whatever it says of this payment, it says for good. */
+    return code == ERR_NOT_FOUND || code == ERR_CONFLICT
+               ? error_set(error, ERR_PARTNER_REFUSED, "%s", error_title(ERR_PARTNER_REFUSED))
+               : code;
 }
 
 static enum error_code retrieve_intent(struct pg *db, struct arena *arena, struct str intent_id,
@@ -181,8 +254,9 @@ static enum error_code find_refund(struct pg *db, struct arena *arena, struct st
     if (!id_is_plain(intent_id))
         return error_set(error, ERR_NOT_FOUND, "that is no intent");
     struct str path = arena_printf(arena, "/v1/refunds?limit=100&payment_intent=%.*s", STR_ARG(intent_id));
-    const struct json_view *list;
-    enum error_code code = call(db, arena, "GET", path, NULL, STR_NONE, &list, error);
+    const struct json_view *list = NULL;
+    struct str failure;
+    enum error_code code = call(db, arena, "GET", path, NULL, STR_NONE, &list, &failure, error);
     if (code)
         return code;
     const struct json_view *data = json_view_member(list, STR("data"));
@@ -204,6 +278,8 @@ const struct gateway gateway_stripe = {
     .signature_header = "stripe-signature",
     .start = start,
     .stop = stop,
+    .is_away = is_away,
+    .charge_limits = stripe_charge_limits,
     .create_intent = create_intent,
     .retrieve_intent = retrieve_intent,
     .cancel_intent = cancel_intent,

@@ -21,6 +21,10 @@ bool stripe_refund_read(struct arena *arena, const struct json_view *object, str
 enum error_code stripe_event_parse(struct arena *arena, struct str body, struct gateway_event *event,
                                    struct error *error);
 
+/* The least and most charge as https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts says;
+ * where it names no least, the gateway decides by its rate to the account's currency. */
+struct cash_limits stripe_charge_limits(struct currency currency);
+
 /* The form of a PaymentIntent that sends the shopper to the hosted page of a redirect method. */
 void stripe_intent_form(struct buf *form, const struct gateway_intent_request *request,
                         const char *method_type);

@@ -230,6 +230,29 @@ enum error_code stripe_event_parse(struct arena *arena, struct str body, struct 
     return error_set(error, ERR_BAD_REQUEST, "the body is not an event of the gateway");
 }
 
+/* ---- amounts ---- */
+
+struct cash_limits stripe_charge_limits(struct currency currency)
+{
+    static const struct {
+        char code[4];
+        struct cash_limits limits;
+    } known[] = {
+        {"AED", {200, 99999999}},  {"AUD", {50, 99999999}},   {"BGN", {100, 99999999}},
+        {"BRL", {50, 99999999}},   {"CAD", {50, 99999999}},   {"CHF", {50, 99999999}},
+        {"CZK", {1500, 99999999}}, {"DKK", {250, 99999999}},  {"EUR", {50, 99999999}},
+        {"GBP", {30, 99999999}},   {"HKD", {400, 99999999}},  {"HUF", {17500, 9999999999}},
+        {"INR", {50, 999999999}},  {"JPY", {50, 9999999999}}, {"MXN", {1000, 99999999}},
+        {"MYR", {200, 99999999}},  {"NOK", {300, 99999999}},  {"NZD", {50, 99999999}},
+        {"PLN", {200, 99999999}},  {"RON", {200, 99999999}},  {"SEK", {300, 99999999}},
+        {"SGD", {50, 99999999}},   {"THB", {1000, 99999999}}, {"USD", {50, 99999999}},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (str_equal(currency_str(&currency), (struct str){known[i].code, 3}))
+            return known[i].limits;
+    return (struct cash_limits){1, 99999999};
+}
+
 /* ---- forms ---- */
 
 static void form_member(struct buf *form, const char *name, struct str value)

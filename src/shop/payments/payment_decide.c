@@ -116,6 +116,7 @@ struct payment_decision payment_decide(const struct gateway_intent *intent,
         return succeeded(payment, order, now_us, late_us);
     case GATEWAY_INTENT_FAILED:
     case GATEWAY_INTENT_CANCELLED:
+    case GATEWAY_INTENT_REFUSED:
         return ended(payment, order);
     case GATEWAY_INTENT_OPEN:
         break;

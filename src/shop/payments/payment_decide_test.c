@@ -136,8 +136,9 @@ static void what_does_not_fit_alters_nothing(void **state)
 static void failures_count_for_the_newest_open_attempt(void **state)
 {
     (void)state;
-    static const enum gateway_intent_state ends[] = {GATEWAY_INTENT_FAILED, GATEWAY_INTENT_CANCELLED};
-    for (size_t i = 0; i < 2; i++) {
+    static const enum gateway_intent_state ends[] = {GATEWAY_INTENT_FAILED, GATEWAY_INTENT_CANCELLED,
+                                                     GATEWAY_INTENT_REFUSED};
+    for (size_t i = 0; i < 3; i++) {
         struct setting s = setting();
         s.intent.state = ends[i];
         s.intent.received_minor = 0;

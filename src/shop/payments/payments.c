@@ -92,7 +92,7 @@ static struct payment_facts *payment_of(const struct finalising *f, const struct
                                       ? bsearch(&intent->payment_id, f->payments, f->payment_count,
                                                 sizeof *f->payments, compare_payment)
                                       : NULL;
-    if (named && str_equal(named->intent_id, intent->id))
+    if (!intent->id.ptr || (named && str_equal(named->intent_id, intent->id)))
         return named;
     for (size_t i = 0; i < f->payment_count; i++)
         if (str_equal(f->payments[i].intent_id, intent->id))
@@ -282,6 +282,7 @@ static enum error_code set_state(const struct alone *a, enum payment_state state
     struct payment_state_set_batch_args args = {
         .ids = {&a->payment->id, 1},
         .state = str_from(payment_state_text(state)),
+        .closed = intent->state == GATEWAY_INTENT_CANCELLED || intent->state == GATEWAY_INTENT_REFUSED,
         .intent_ids = {&intent->id, 1},
         .failures = {&intent->failure, 1},
         .answers = {&intent->response, 1},
@@ -301,8 +302,12 @@ static enum error_code set_state(const struct alone *a, enum payment_state state
 static enum error_code send_back(const struct alone *a, const char *reason)
 {
     struct refund_id refund_id;
-    enum error_code code = refund_cash(a->db, a->arena, a->order, a->payment->id, a->payment->amount.minor, 0,
-                                       str_from(reason), (struct uuid){{0}}, &refund_id);
+    enum error_code code =
+        payment_surplus_set(a->db, (struct payment_surplus_set_args){a->payment->id}, NULL);
+    if (code)
+        return code;
+    code = refund_cash(a->db, a->arena, a->order, a->payment->id, a->payment->amount.minor, 0,
+                       str_from(reason), (struct uuid){{0}}, &refund_id);
     struct event event = {
         .type = STR("payment.returned"), /* the shopper is told */
         .aggregate_id = a->order->id.uuid,
@@ -327,26 +332,28 @@ static enum error_code revive(const struct alone *a)
     return code ? code : order_confirm(a->db, a->arena, a->order, &cause);
 }
 
-static enum error_code close_others(const struct alone *a)
+enum error_code payment_close_enqueue(struct pg *db, struct order_id order_id)
 {
     char id[ID_TEXT_MAX];
     struct task_request request = {
         .name = STR("payment_close"),
-        .unique_key = {id, order_id_text(a->order->id, id)},
-        .aggregate_id = a->order->id.uuid,
+        .unique_key = {id, order_id_text(order_id, id)},
+        .aggregate_id = order_id.uuid,
         .payload = STR("{}"),
     };
-    return task_enqueue(a->db, &request);
+    return task_enqueue(db, &request);
 }
 
 /* The newest attempt came to nothing. */
 static enum error_code release(const struct alone *a, int64_t now_us)
 {
-    bool failed = a->news->intent->state == GATEWAY_INTENT_FAILED;
+    bool refused = a->news->intent->state == GATEWAY_INTENT_REFUSED;
+    bool failed = refused || a->news->intent->state == GATEWAY_INTENT_FAILED;
     bool expired = !failed && a->order->expires_at_us && a->order->expires_at_us <= now_us;
     struct order_cause cause = {
         .actor = failed ? ACTOR_GATEWAY : ACTOR_SYSTEM,
-        .reason = failed    ? STR("The payment was declined")
+        .reason = refused   ? STR("The payment gateway does not take this payment")
+                  : failed  ? STR("The payment was declined")
                   : expired ? STR("Not paid in time")
                             : STR("The payment was cancelled at the gateway"),
     };
@@ -355,7 +362,8 @@ static enum error_code release(const struct alone *a, int64_t now_us)
 
 static enum error_code act(const struct alone *a, const struct payment_decision *decision, int64_t now_us)
 {
-    bool failed = a->news->intent->state == GATEWAY_INTENT_FAILED;
+    bool declined = a->news->intent->state == GATEWAY_INTENT_FAILED;
+    bool failed = declined || a->news->intent->state == GATEWAY_INTENT_REFUSED;
     enum error_code code = ERR_OK;
     switch (decision->step) {
     case PAYMENT_STEP_NONE:
@@ -375,7 +383,10 @@ static enum error_code act(const struct alone *a, const struct payment_decision 
             code = release(a, now_us);
         break;
     }
-    return code || !decision->close_others ? code : close_others(a);
+    /* What was declined can still be paid at the gateway. */
+    bool ends = decision->step == PAYMENT_STEP_END || decision->step == PAYMENT_STEP_RELEASE;
+    bool close = decision->close_others || (ends && declined);
+    return code || !close ? code : payment_close_enqueue(a->db, a->order->id);
 }
 
 /* ---- all of it ---- */

@@ -39,14 +39,38 @@ SET intent_id = :intent_id, redirect_url = :redirect_url, answer = :answer, resp
     state = CASE WHEN state IN ('created', 'cancelled') THEN 'pending' ELSE state END, updated_at = now()
 WHERE id = :id;
 
--- name: payment_state_set_batch(ids payment_id[], state text, intent_ids text[], failures text?[], answers text[]) :exec
+-- closed: the gateway cannot turn them into money any more.
+-- name: payment_state_set_batch(ids payment_id[], state text, closed bool, intent_ids text?[], failures text?[], answers text?[]) :exec
 UPDATE payment p
-SET state = :state, intent_id = w.intent_id, failure = w.failure, answer = w.answer, response = NULL, updated_at = now()
+SET state = :state, intent_id = w.intent_id, failure = w.failure, answer = w.answer, response = NULL, updated_at = now(),
+    closed_at = CASE WHEN :closed THEN now() END
 FROM (SELECT unnest(:ids) AS id, unnest(:intent_ids) AS intent_id, unnest(:failures) AS failure, unnest(:answers) AS answer) w
 WHERE p.id = w.id;
 
 -- name: payment_checked_set(id payment_id) :exec
-UPDATE payment SET checked_at = now() WHERE id = :id;
+UPDATE payment SET checked_at = now(), ask_failures = 0, ask_after = NULL WHERE id = :id;
+
+-- Asking came to nothing: the next time is later and later, an hour at most, so that those behind it have their turn.
+-- name: payment_ask_failed(id payment_id, base_s int8) :exec
+UPDATE payment
+SET ask_failures = least(ask_failures + 1, 1000),
+    ask_after = now() + least(:base_s * 2 ^ least(ask_failures, 12), 3600) * interval '1 second'
+WHERE id = :id;
+
+-- The same for whatever attempt an order has, where it could not be expired.
+-- name: payment_expiry_failed(order_id order_id, base_s int8) :exec
+UPDATE payment
+SET ask_failures = least(ask_failures + 1, 1000),
+    ask_after = now() + least(:base_s * 2 ^ least(ask_failures, 12), 3600) * interval '1 second'
+WHERE order_id = :order_id AND state = 'created';
+
+-- It came when nothing was to be paid with it.
+-- name: payment_surplus_set(id payment_id) :exec
+UPDATE payment SET surplus = true WHERE id = :id;
+
+-- Of one that failed: the gateway cannot turn it into money any more.
+-- name: payment_closed_set(id payment_id) :exec
+UPDATE payment SET closed_at = now() WHERE id = :id AND state = 'failed' AND closed_at IS NULL;
 
 -- Attempts of an order that the gateway was never asked about.
 -- name: payment_cancel_unrequested(order_id order_id) :exec
@@ -59,23 +83,46 @@ WHERE order_id = :order_id AND state = 'created' AND requested_at IS NULL;
 SELECT EXISTS (SELECT FROM payment WHERE order_id = :order_id AND state IN ('created', 'pending') AND requested_at IS NOT NULL)
        AS is_open;
 
--- Open attempts that the gateway knows of, of one order.
--- name: payment_open_of_order(order_id order_id) :many
--- returns: id payment_id, order_id order_id, number int8, amount_minor int8, currency text, intent_id text?
-SELECT p.id, p.order_id, o.number, p.amount_minor, p.currency, p.intent_id
+-- Attempts of one order that the gateway may still turn into money though the order does not wait for them: open ones, unless it waits, and
+-- failed ones.
+-- name: payment_unwanted_of_order(order_id order_id) :many
+-- returns: id payment_id, order_id order_id, number int8, amount_minor int8, currency text, intent_id text?, ask_failures int2
+SELECT p.id, p.order_id, o.number, p.amount_minor, p.currency, p.intent_id, p.ask_failures
 FROM payment p JOIN orders o ON o.id = p.order_id
-WHERE p.order_id = :order_id AND p.state IN ('created', 'pending') AND p.requested_at IS NOT NULL
+WHERE p.order_id = :order_id
+  AND (p.state IN ('created', 'pending') AND p.requested_at IS NOT NULL AND o.state <> 'pending_payment'
+       OR p.state = 'failed' AND p.closed_at IS NULL AND p.intent_id IS NOT NULL)
 ORDER BY p.attempt;
 
--- Open for so long that the gateway is asked: its webhook may have been lost. wanted: the order still waits for it.
+-- Open for so long that the gateway is asked: its webhook may have been lost; those that were not asked about in vain first. wanted: the
+-- order still waits for it.
 -- name: payment_open_list(after_s int8, most int8) :many
--- returns: id payment_id, order_id order_id, number int8, amount_minor int8, currency text, intent_id text?, wanted bool
-SELECT p.id, p.order_id, o.number, p.amount_minor, p.currency, p.intent_id, o.state = 'pending_payment' AS wanted
+-- returns: id payment_id, order_id order_id, number int8, amount_minor int8, currency text, intent_id text?, ask_failures int2, wanted bool
+SELECT p.id, p.order_id, o.number, p.amount_minor, p.currency, p.intent_id, p.ask_failures, o.state = 'pending_payment' AS wanted
 FROM payment p JOIN orders o ON o.id = p.order_id
 WHERE p.state IN ('created', 'pending') AND p.requested_at < now() - make_interval(secs => :after_s::int8)
   AND (p.checked_at IS NULL OR p.checked_at < now() - make_interval(secs => :after_s::int8))
+  AND (p.ask_after IS NULL OR p.ask_after <= now())
+ORDER BY p.ask_after NULLS FIRST, p.created_at
+LIMIT :most;
+
+-- Failed for so long, and still to be closed at the gateway: the task of its failure did not come through.
+-- name: payment_unclosed_list(after_s int8, most int8) :many
+-- returns: id payment_id, order_id order_id, number int8, amount_minor int8, currency text, intent_id text?, ask_failures int2
+SELECT p.id, p.order_id, o.number, p.amount_minor, p.currency, p.intent_id, p.ask_failures
+FROM payment p JOIN orders o ON o.id = p.order_id
+WHERE p.state = 'failed' AND p.closed_at IS NULL AND p.intent_id IS NOT NULL
+  AND p.updated_at < now() - make_interval(secs => :after_s::int8) AND (p.ask_after IS NULL OR p.ask_after <= now())
 ORDER BY p.created_at
 LIMIT :most;
+
+-- Payments that were never begun end with their orders; those that ended before this was so, by and by.
+-- name: payment_cancel_unbegun(most int8) :exec
+UPDATE payment SET state = 'cancelled', updated_at = now()
+WHERE id IN (SELECT p.id FROM payment p JOIN orders o ON o.id = p.order_id
+             WHERE p.state = 'created' AND p.requested_at IS NULL AND o.state <> 'pending_payment'
+             ORDER BY p.created_at LIMIT :most
+             FOR UPDATE OF p SKIP LOCKED);
 
 -- Orders whose time to pay is over and whose payment was never begun.
 -- name: payment_expired_unrequested(most int8) :many
@@ -83,18 +130,18 @@ LIMIT :most;
 SELECT o.id AS order_id FROM orders o
 WHERE o.state = 'pending_payment' AND o.expires_at < now() AND o.cash_minor > 0
   AND NOT EXISTS (SELECT FROM payment p
-                  WHERE p.order_id = o.id AND p.state IN ('created', 'pending') AND p.requested_at IS NOT NULL)
+                  WHERE p.order_id = o.id AND p.state IN ('created', 'pending') AND (p.requested_at IS NOT NULL OR p.ask_after > now()))
 ORDER BY o.expires_at
 LIMIT :most;
 
--- Orders whose time to pay is over and whose payment the gateway knows of.
+-- Orders whose time to pay is over and whose payment the gateway knows of; those that were not asked about in vain first.
 -- name: payment_expired_requested(most int8) :many
--- returns: id payment_id, order_id order_id, number int8, amount_minor int8, currency text, intent_id text?
-SELECT p.id, p.order_id, o.number, p.amount_minor, p.currency, p.intent_id
+-- returns: id payment_id, order_id order_id, number int8, amount_minor int8, currency text, intent_id text?, ask_failures int2
+SELECT p.id, p.order_id, o.number, p.amount_minor, p.currency, p.intent_id, p.ask_failures
 FROM orders o
 JOIN payment p ON p.order_id = o.id AND p.state IN ('created', 'pending') AND p.requested_at IS NOT NULL
-WHERE o.state = 'pending_payment' AND o.expires_at < now()
-ORDER BY o.expires_at
+WHERE o.state = 'pending_payment' AND o.expires_at < now() AND (p.ask_after IS NULL OR p.ask_after <= now())
+ORDER BY p.ask_after NULLS FIRST, o.expires_at
 LIMIT :most;
 
 -- An answer is stored under this key: nothing may be done before it is replayed.
@@ -153,9 +200,17 @@ WHERE r.id = :id;
 -- returns: state text
 SELECT state FROM refund WHERE id = :id FOR UPDATE;
 
--- name: refund_state_set(id refund_id, state text, gateway_id text?, response jsonb?) :exec
+-- name: refund_state_set(id refund_id, state text, gateway_id text?, failure text?, response jsonb?) :exec
 UPDATE refund
-SET state = :state, gateway_id = coalesce(:gateway_id, gateway_id), response = coalesce(:response, response), updated_at = now()
+SET state = :state, gateway_id = coalesce(:gateway_id, gateway_id), failure = :failure, response = coalesce(:response, response),
+    updated_at = now()
+WHERE id = :id;
+
+-- As payment_ask_failed.
+-- name: refund_ask_failed(id refund_id, base_s int8) :exec
+UPDATE refund
+SET ask_failures = least(ask_failures + 1, 1000),
+    ask_after = now() + least(:base_s * 2 ^ least(ask_failures, 12), 3600) * interval '1 second'
 WHERE id = :id;
 
 -- A refund that came to nothing: its amount may be refunded again.
@@ -164,10 +219,12 @@ UPDATE payment SET refunded_minor = refunded_minor - :amount_minor, updated_at =
 
 -- Refunds that the gateway has accepted and not finished.
 -- name: refund_pending_list(after_s int8, most int8) :many
--- returns: id refund_id, gateway_id text
-SELECT id, gateway_id FROM refund
-WHERE state = 'requested' AND gateway_id IS NOT NULL AND updated_at < now() - make_interval(secs => :after_s::int8)
-ORDER BY created_at LIMIT :most;
+-- returns: id refund_id, gateway_id text, amount_minor int8, currency text, intent_id text, ask_failures int2
+SELECT r.id, r.gateway_id, r.amount_minor, r.currency, p.intent_id, r.ask_failures
+FROM refund r JOIN payment p ON p.id = r.payment_id
+WHERE r.state = 'requested' AND r.gateway_id IS NOT NULL AND r.updated_at < now() - make_interval(secs => :after_s::int8)
+  AND (r.ask_after IS NULL OR r.ask_after <= now())
+ORDER BY r.ask_after NULLS FIRST, r.created_at LIMIT :most;
 
 -- name: refund_show_body(id refund_id) :one
 -- returns: body json

@@ -77,11 +77,18 @@ FROM webhook
 WHERE state = 'received' AND received_at < now() - make_interval(secs => :late_s::int8)
 LIMIT :most;
 
--- Open attempts that nobody waits for any more are closed within minutes.
+-- Open attempts that nobody waits for any more are closed within minutes, here and at the gateway.
 -- name: check_payment_open(late_s int8, most int8) :many
 -- returns: id payment_id, what text
-SELECT p.id, format('is %s, its order is %s', p.state, o.state) AS what
+SELECT p.id, format(CASE WHEN p.requested_at IS NULL THEN 'was never begun and is %s, its order is %s' ELSE 'is %s, its order is %s' END,
+                    p.state, o.state) AS what
 FROM payment p JOIN orders o ON o.id = p.order_id
-WHERE p.state IN ('created', 'pending') AND p.requested_at IS NOT NULL AND o.state <> 'pending_payment'
-  AND o.updated_at < now() - make_interval(secs => :late_s::int8)
+WHERE p.state IN ('created', 'pending') AND o.state <> 'pending_payment' AND o.updated_at < now() - make_interval(secs => :late_s::int8)
+LIMIT :most;
+
+-- name: check_payment_unclosed(late_s int8, most int8) :many
+-- returns: id payment_id, what text
+SELECT id, format('failed at %s and can still be paid at the gateway', updated_at) AS what
+FROM payment
+WHERE state = 'failed' AND closed_at IS NULL AND intent_id IS NOT NULL AND updated_at < now() - make_interval(secs => :late_s::int8)
 LIMIT :most;

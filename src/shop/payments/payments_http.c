@@ -100,6 +100,13 @@ static enum error_code prepare(struct pg *db, void *context)
     if (code || paying->answered_before)
         return code;
     struct order *order = &paying->order;
+    int64_t bound;
+    const char *refusal =
+        miles_cash_refusal(miles_cash_limits(order->cash.currency), order->cash.minor, &bound);
+    if (refusal) {
+        error_field_add(&req->error, "cash_minor", "%s: %lld", refusal, (long long)bound);
+        return error_set(&req->error, ERR_PARTNER_REFUSED, "The payment gateway does not take that amount");
+    }
     if (order->state == ORDER_PAYMENT_FAILED || order->state == ORDER_EXPIRED) {
         struct order_cause cause = {ACTOR_CUSTOMER, req->principal.user_id.uuid,
                                     STR("Another attempt to pay")};
@@ -148,14 +155,18 @@ static enum error_code note_intent(struct pg *db, void *context)
     paying->closed = paying->order.state != ORDER_PENDING_PAYMENT || !payment.latest;
     if (code || !paying->closed)
         return code;
-    char id[ID_TEXT_MAX];
-    struct task_request request = {
-        .name = STR("payment_close"),
-        .unique_key = {id, order_id_text(paying->order.id, id)},
-        .aggregate_id = paying->order.id.uuid,
-        .payload = STR("{}"),
-    };
-    return task_enqueue(db, &request);
+    return payment_close_enqueue(db, paying->order.id);
+}
+
+/* The attempt is over, and the order gives back what it holds. */
+static enum error_code refused(struct paying *paying)
+{
+    struct request *req = paying->req;
+    struct gateway_intent over = payment_refused_intent(&paying->attempt, paying->intent.failure);
+    enum error_code code = payment_finalise_now(req->db, req->arena, &over);
+    return code ? code
+                : error_set(&req->error, ERR_PARTNER_REFUSED,
+                            "The payment gateway does not take this payment: %.*s", STR_ARG(over.failure));
 }
 
 static enum error_code respond_status(struct request *req, struct order_id order_id, bool own)
@@ -190,8 +201,8 @@ enum error_code order_pay_handle(struct request *req, const struct api_order_pay
             .return_url = payment_return_url(req->arena, paying.order.id),
         };
         code = payment_gateway()->create_intent(req->db, req->arena, &request, &paying.intent, &req->error);
-        if (code == ERR_CONFLICT || code == ERR_NOT_FOUND)
-            code = error_set(&req->error, ERR_PARTNER, "The payment gateway did not take the payment");
+        if (code == ERR_PARTNER_REFUSED)
+            code = refused(&paying);
         if (code == ERR_OK)
             code = pg_transaction(req->db, note_intent, &paying);
         if (code == ERR_OK && paying.closed)

@@ -18,16 +18,46 @@ struct payment_attempt {
     int64_t order_number;
     struct money amount;
     struct str intent_id; /* absent: the gateway was asked, its answer was lost */
+    int ask_failures;     /* times in a row that asking about it came to nothing */
 };
+/* Of rows of the queries that list attempts. */
+#define PAYMENT_ATTEMPT(row)                                                                                 \
+    payment_attempt_of((row)->id, (row)->order_id, (row)->number, (row)->amount_minor, (row)->currency,      \
+                       (row)->intent_id, (row)->ask_failures)
+struct payment_attempt payment_attempt_of(struct payment_id id, struct order_id order_id, int64_t number,
+                                          int64_t amount_minor, struct str currency, struct str intent_id,
+                                          int ask_failures);
+
+/* What the gateway does not know is taken for gone after so many askings in a row: a key of another account
+ * would make it know nothing. */
+#define PAYMENT_UNKNOWN_ENDS_AFTER 5
+
+/* Whether one row of a list may be the reason; the others have their turn then. */
+bool payment_failure_is_of_row(enum error_code code);
+/* Logs, counts and notes what came of asking about an attempt, ERR_OK or not: after a failure the attempt has
+ * its next turn later. Errors are those of the note: the database is away. */
+enum error_code payment_asked(struct pg *db, struct payment_id id, enum error_code code,
+                              const struct error *error);
+/* Logs and counts a row of a list that could not be done; `what` names the list. */
+void payment_row_failed(const char *what, const char *id, enum error_code code, const struct error *error);
 
 /* Outside of transactions: the intent as it is at the gateway; where its answer was lost, the same question
- * again makes the same intent, and it is noted. */
+ * again makes the same intent, and it is noted. What the gateway refuses for good is
+ * GATEWAY_INTENT_REFUSED. */
 enum error_code payment_ask(struct pg *db, struct arena *arena, const struct payment_attempt *attempt,
                             struct gateway_intent *intent, struct error *error);
 /* Outside of transactions: cancels the intent at the gateway, unless it has succeeded, and makes what it is
- * now true here. */
+ * now true here. Where the gateway will not cancel it the attempt fails all the same, so that nothing waits
+ * for it, and stays to be closed: ERR_PARTNER_REFUSED. ERR_CONFLICT: the gateway is working on it. */
 enum error_code payment_resolve(struct pg *db, struct arena *arena, const struct payment_attempt *attempt,
                                 struct error *error);
+/* A transaction around refund_finalise. */
+enum error_code refund_finalise_now(struct pg *db, struct arena *arena, struct refund_id id,
+                                    const struct gateway_refund *refund);
+/* In a transaction: a task that closes what the order has at the gateway and does not wait for. */
+enum error_code payment_close_enqueue(struct pg *db, struct order_id order_id);
+/* The intent that was refused for good when it was asked for. */
+struct gateway_intent payment_refused_intent(const struct payment_attempt *attempt, struct str failure);
 /* A transaction around payment_finalise. */
 enum error_code payment_finalise_now(struct pg *db, struct arena *arena, const struct gateway_intent *intent);
 
@@ -95,6 +125,6 @@ extern const struct invariant payment_invariants[];
 
 /* Tasks, by file. */
 task_fn payment_webhook_process, payment_sweep, payment_expire, payment_close, payment_refund_send,
-    payment_forget;
+    payment_forget, payment_end_unbegun;
 
 #endif

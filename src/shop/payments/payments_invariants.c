@@ -27,6 +27,7 @@ CHECK_FUNCTION(payment_of_order, order, order_id, NEWEST_MAX, VIOLATIONS_MAX)
 CHECK_FUNCTION(payment_waiting, order, order_id, NEWEST_MAX, VIOLATIONS_MAX)
 CHECK_FUNCTION(payment_kept, payment, id, NEWEST_MAX, VIOLATIONS_MAX)
 CHECK_FUNCTION(payment_open, payment, id, OPEN_LATE_S, VIOLATIONS_MAX)
+CHECK_FUNCTION(payment_unclosed, payment, id, OPEN_LATE_S, VIOLATIONS_MAX)
 CHECK_FUNCTION(refund_state, refund, id, REFUND_LATE_S, VIOLATIONS_MAX)
 CHECK_FUNCTION(webhook_waiting, webhook, id, WEBHOOK_LATE_S, VIOLATIONS_MAX)
 
@@ -37,7 +38,8 @@ const struct invariant payment_invariants[] = {
     {"payment_of_order", "an order that is confirmed or beyond has taken its cash", payment_of_order},
     {"payment_waiting", "an order that waits for cash has an open payment", payment_waiting},
     {"payment_kept", "money is kept only for an order that is paid with it, once", payment_kept},
-    {"payment_open", "no payment stays open at the gateway for an order that does not wait", payment_open},
+    {"payment_open", "no payment stays open, begun or not, for an order that does not wait", payment_open},
+    {"payment_unclosed", "what failed here cannot be paid at the gateway for long", payment_unclosed},
     {"refund_state", "every refund reaches the shopper within a day", refund_state},
     {"webhook_waiting", "no webhook waits for long", webhook_waiting},
     {NULL},

@@ -211,11 +211,12 @@ enum error_code refund_finalise(struct pg *db, struct arena *arena, struct refun
     const char *state = gateway->state == GATEWAY_REFUND_SUCCEEDED ? "succeeded"
                         : gateway->state == GATEWAY_REFUND_FAILED  ? "failed"
                                                                    : "requested";
-    struct refund_state_set_args args = {id, str_from(state), gateway->id, gateway->response};
+    bool failed = gateway->state == GATEWAY_REFUND_FAILED;
+    struct refund_state_set_args args = {id, str_from(state), gateway->id,
+                                         failed ? gateway->failure : STR_NONE, gateway->response};
     code = refund_state_set(db, args, NULL);
     if (code || gateway->state == GATEWAY_REFUND_PENDING)
         return code ? code : found(finding, PAYMENT_CHANGED, why, "the gateway works on the refund");
-    bool failed = gateway->state == GATEWAY_REFUND_FAILED;
     if (failed) {
         code = payment_refund_undo(
             db, (struct payment_refund_undo_args){row.payment_id.value, row.amount_minor}, NULL);

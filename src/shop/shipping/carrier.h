@@ -99,6 +99,8 @@ struct carrier {
      */
     enum error_code (*label_void)(struct pg *db, struct arena *arena, struct str id,
                                   struct carrier_shipment *shipment, struct error *error);
+    /* Whether calls fail at once, without asking: the circuit is open. Does not block. */
+    bool (*is_away)(void);
     enum error_code (*tracker_read)(struct pg *db, struct arena *arena, struct str id,
                                     struct carrier_tracker *tracker, bool *found, struct error *error);
     /* Pure: whether the signature fits the body, in constant time. */

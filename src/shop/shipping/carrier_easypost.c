@@ -327,6 +327,11 @@ static enum error_code label_void(struct pg *db, struct arena *arena, struct str
     return shipment_result(code, json, arena, shipment, error);
 }
 
+static bool is_away(void)
+{
+    return http_partner_is_away(partner);
+}
+
 static enum error_code tracker_read(struct pg *db, struct arena *arena, struct str id,
                                     struct carrier_tracker *tracker, bool *found, struct error *error)
 {
@@ -374,6 +379,7 @@ const struct carrier carrier_easypost = {
     .shipment_find = shipment_find,
     .label_buy = label_buy,
     .label_void = label_void,
+    .is_away = is_away,
     .tracker_read = tracker_read,
     .webhook_verify = webhook_verify,
     .webhook_parse = webhook_parse,

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "shipping_sql.h"
 #include "shop/orders/orders.h"
 #include "shop/shipping/parcel.h"
@@ -171,19 +172,32 @@ static enum error_code poll_one(struct task_run *run, const struct shipment_quie
     return pg_transaction(run->db, apply_polled, &polled);
 }
 
+static void row_failed(const struct shipment_quiet_list_row *row, enum error_code code,
+                       const struct error *error)
+{
+    char id[ID_TEXT_MAX];
+    shipment_id_text(row->id, id);
+    metric_add(metric_counter("cathay_shipment_polls_failed_total",
+                              "Parcels that the carrier could not be asked about", NULL),
+               1);
+    log_write(LOG_WARN, "parcel could not be asked about yet", LOG_TEXT("shipment", id),
+              LOG_TEXT("code", error_text(code)), LOG_TEXT("detail", error->detail));
+}
+
 enum error_code shipping_poll_task(struct task_run *run)
 {
     struct shipment_quiet_list_rows rows;
     struct shipment_quiet_list_args args = {config()->shipment_quiet_s, POLL_AT_ONCE_MAX};
     enum error_code code = shipment_quiet_list(run->db, run->arena, args, &rows);
-    for (size_t i = 0; i < rows.count; i++) {
+    /* One parcel that cannot be helped does not stop the line behind it; where the carrier is away all would
+     * wait for nothing. */
+    for (size_t i = 0; code == ERR_OK && i < rows.count && !shipping_carrier()->is_away(); i++) {
         enum error_code one = poll_one(run, &rows.items[i]);
         if (one == ERR_OK)
             continue;
-        code = one;
-        if (one == ERR_PARTNER || one == ERR_PARTNER_TIMEOUT)
-            break; /* the carrier is away: the others would wait for nothing */
-        /* One parcel that cannot be helped does not stop the line behind it. */
+        row_failed(&rows.items[i], one, &run->error);
+        if (one == ERR_DATABASE)
+            return one;
         shipment_heard(run->db, (struct shipment_heard_args){rows.items[i].id}, NULL);
     }
     return code;
