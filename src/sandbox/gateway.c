@@ -298,6 +298,9 @@ static enum error_code start(struct pg *db, struct error *error)
                                          "payment_intent.payment_failed",
                                          "payment_intent.canceled",
                                          "charge.refunded",
+                                         "charge.dispute.created",
+                                         "charge.dispute.closed",
+                                         "refund.created",
                                          "refund.updated",
                                          "refund.failed",
                                          NULL};

@@ -86,10 +86,18 @@ UPDATE sandbox.payment_intent i
 SET amount_refunded = i.amount_refunded - CASE WHEN :status = 'failed' THEN s.amount ELSE 0 END
 FROM settled s WHERE i.id = s.payment_intent;
 
--- name: sandbox_refund_list(payment_intent text?, most int8, after text?, before text?) :many
+-- A dispute has the name of its intent, and no row: what is told of it is all there is.
+-- name: sandbox_dispute_show(payment_intent text, status text) :one
+-- returns: id text, body json
+SELECT 'dp_' || substr(id, 4) AS id, json_build_object('id', 'dp_' || substr(id, 4), 'object', 'dispute', 'amount', amount, 'charge', latest_charge,
+       'currency', currency, 'created', sandbox.seconds(now()), 'payment_intent', id, 'reason', 'fraudulent', 'status', :status::text,
+       'livemode', false) AS body
+FROM sandbox.payment_intent WHERE id = :payment_intent AND status = 'succeeded';
+
+-- name: sandbox_refund_list(payment_intent text?, since_s int8, most int8, after text?, before text?) :many
 -- returns: body json
 SELECT sandbox.refund_json(r) AS body FROM sandbox.refund r
-WHERE (:payment_intent::text IS NULL OR r.payment_intent = :payment_intent)
+WHERE (:payment_intent::text IS NULL OR r.payment_intent = :payment_intent) AND r.created_at >= to_timestamp(:since_s::int8)
   AND (:after::text IS NULL OR r.id < :after) AND (:before::text IS NULL OR r.id > :before)
 ORDER BY r.id DESC LIMIT :most;
 

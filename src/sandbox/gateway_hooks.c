@@ -11,6 +11,28 @@ struct press {
     enum error_code (*act)(struct pg *db, struct arena *arena, struct str id);
 };
 
+static enum error_code dispute(struct pg *db, struct arena *arena, struct str id, const char *type,
+                               struct str status)
+{
+    struct sandbox_dispute_show_row row;
+    bool found;
+    struct sandbox_dispute_show_args args = {id, status};
+    enum error_code code = sandbox_dispute_show(db, arena, args, &row, &found);
+    if (code == ERR_OK && !found)
+        return ERR_CONFLICT;
+    return code ? code : gateway_event(db, arena, type, row.id, row.body);
+}
+
+static enum error_code dispute_open(struct pg *db, struct arena *arena, struct str id)
+{
+    return dispute(db, arena, id, "charge.dispute.created", STR("needs_response"));
+}
+
+static enum error_code dispute_lose(struct pg *db, struct arena *arena, struct str id)
+{
+    return dispute(db, arena, id, "charge.dispute.closed", STR("lost"));
+}
+
 static enum error_code press_in_transaction(struct pg *db, void *context)
 {
     struct press *press = context;
@@ -25,8 +47,12 @@ static enum error_code intent_press(struct request *req, const void *input)
         press.act = gateway_intent_pay;
     else if (str_equal(in->params[1], STR("decline")))
         press.act = gateway_intent_decline;
+    else if (str_equal(in->params[1], STR("dispute")))
+        press.act = dispute_open;
+    else if (str_equal(in->params[1], STR("dispute_lose")))
+        press.act = dispute_lose;
     else
-        return sandbox_hook_wrong(req, 404, "there are pay and decline");
+        return sandbox_hook_wrong(req, 404, "there are pay, decline, dispute and dispute_lose");
     enum error_code code = pg_transaction(req->db, press_in_transaction, &press);
     if (code == ERR_NOT_FOUND)
         return sandbox_hook_wrong(req, 404, "there is no such payment intent");

@@ -121,8 +121,12 @@ static enum error_code list_operation(struct gateway_call *call)
     enum error_code code = gateway_paging(call, &paging);
     if (code)
         return code;
-    struct sandbox_refund_list_args args = {form_value(&call->form, STR("payment_intent")), paging.limit + 1,
-                                            paging.after, paging.before};
+    int64_t since = 0;
+    struct str created = form_value(&call->form, STR("created[gte]"));
+    if (created.ptr && !str_to_int64(created, &since))
+        return gateway_refuse(call, 400, "parameter_invalid_integer", "created[gte]", "Invalid integer");
+    struct sandbox_refund_list_args args = {form_value(&call->form, STR("payment_intent")), since,
+                                            paging.limit + 1, paging.after, paging.before};
     struct sandbox_refund_list_rows rows;
     code = sandbox_refund_list(call->db, call->arena, args, &rows);
     if (code)
@@ -134,8 +138,8 @@ static enum error_code list_operation(struct gateway_call *call)
 static const char *const create_known[] = {"payment_intent", "charge", "amount", "reason",
                                            "metadata",       "expand", NULL};
 static const char *const show_known[] = {"expand", NULL};
-static const char *const list_known[] = {"payment_intent", "limit",  "starting_after",
-                                         "ending_before",  "expand", NULL};
+static const char *const list_known[] = {
+    "payment_intent", "limit", "starting_after", "ending_before", "expand", "created", NULL};
 
 static enum error_code refund_create(struct request *req, const void *in)
 {

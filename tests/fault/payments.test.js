@@ -3,7 +3,7 @@
 const { test, afterEach } = require('node:test');
 const assert = require('node:assert');
 const { shop, poll } = require('../harness');
-const { pay, fault, faultsClear } = require('../harness/gateway');
+const { stripeClient, pay, fault, faultsClear } = require('../harness/gateway');
 const { ordered, begun, reaches, runSchedule } = require('../harness/buying');
 
 const env = shop({ roles: ['serve', 'worker', 'scheduler', 'sandbox'], settings: { partner_timeout_ms: 500, payment_sweep_after_s: 1, task_lease_s: 2 } });
@@ -54,5 +54,21 @@ test('PAY-3 sandbox killed right after the shopper paid: the sweeper or the webh
   assert.strictEqual(await purchase.state(), 'pending_payment');
   await env.startRole('sandbox');
   await poll(async () => { await runSchedule(env, 'payment_sweep'); return purchase.paid(); }, { what: 'the sweeper', timeoutMs: 90000, everyMs: 500 });
+  await env.verify();
+});
+
+test('PAY-5 the worker is killed while refunds made at the gateway come: each is taken over once', async () => {
+  const purchases = [];
+  for (let i = 0; i < 5; i += 1) {
+    const purchase = await begun(env, await ordered(env));
+    await pay(env, purchase.intentId);
+    await reaches(purchase, 'confirmed', { timeoutMs: 60000 });
+    purchases.push(purchase);
+  }
+  await Promise.all(purchases.map((purchase) => stripeClient(env).refunds.create({ payment_intent: purchase.intentId })));
+  await env.kill('worker');
+  await env.startRole('worker');
+  await Promise.all(purchases.map((purchase) => reaches(purchase, 'refunded', { timeoutMs: 60000 })));
+  for (const purchase of purchases) assert.deepStrictEqual((await purchase.refunds()).map(({ state }) => state), ['succeeded']);
   await env.verify();
 });

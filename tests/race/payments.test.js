@@ -2,7 +2,7 @@
 // PAY-3 under concurrency: events many times, in either order, from several processes at once, are processed once.
 const { test } = require('node:test');
 const assert = require('node:assert');
-const { shop, poll, uuidOf } = require('../harness');
+const { shop, poll, makePerson, uuidOf } = require('../harness');
 const { stripeClient, pay, decline, resend, fault, faultsClear, deliveries } = require('../harness/gateway');
 const { ordered, begun, reaches, webhooksDone } = require('../harness/buying');
 
@@ -136,5 +136,27 @@ test('PAY-3 cancelling, paying and declining at the same moment: the money is wh
       return ['cancelled', 'failed'].includes(payment.state) && ['cancelled', 'payment_failed'].includes(state);
     }, { what: 'the order and its money to come to rest' });
   }
+  await env.verify();
+});
+
+test('PAY-5 a refund at the gateway, twice, and one by staff at the same moment: what is counted is what was sent', async () => {
+  const staff = await makePerson(env, 'manager');
+  for (let round = 0; round < 5; round += 1) {
+    const purchase = await begun(env, await ordered(env, { points: 1000 }));
+    await pay(env, purchase.intentId);
+    await reaches(purchase, 'confirmed');
+    const stripe = stripeClient(env);
+    await Promise.allSettled([
+      stripe.refunds.create({ payment_intent: purchase.intentId, amount: 30000 }), stripe.refunds.create({ payment_intent: purchase.intentId }),
+      staff.api.call('order_refund', { path: { order_id: purchase.order.id }, body: { reason: 'at the same moment' } }),
+    ]);
+    await delivered(purchase);
+    await poll(async () => {
+      const { data } = await stripe.refunds.list({ payment_intent: purchase.intentId, limit: 100 });
+      const [payment] = await purchase.payments();
+      return data.reduce((sum, { amount }) => sum + amount, 0) === Number(payment.refunded_minor) && (await purchase.refunds()).every(({ state }) => state !== 'requested');
+    }, { what: 'the sums to agree', timeoutMs: 60000 });
+  }
+  await webhooksDone(env);
   await env.verify();
 });

@@ -65,7 +65,21 @@ struct gateway_refund {
 enum gateway_event_kind {
     GATEWAY_EVENT_OTHER, /* nothing that the shop acts on */
     GATEWAY_EVENT_INTENT,
-    GATEWAY_EVENT_REFUND
+    GATEWAY_EVENT_REFUND,
+    GATEWAY_EVENT_DISPUTE
+};
+
+/* A payer's bank takes a payment back, or asks about it. */
+struct gateway_dispute {
+    struct str id, intent_id, reason, status; /* words of the gateway */
+    struct money amount;
+    bool closed;
+};
+
+struct gateway_refund_page {
+    struct gateway_refund *refunds; /* newest first */
+    size_t count;
+    bool more;
 };
 
 struct gateway_event {
@@ -73,6 +87,7 @@ struct gateway_event {
     enum gateway_event_kind kind;
     struct gateway_intent intent;
     struct gateway_refund refund;
+    struct gateway_dispute dispute;
 };
 
 struct gateway_intent_request {
@@ -122,6 +137,11 @@ struct gateway {
     enum error_code (*find_refund)(struct pg *db, struct arena *arena, struct str intent_id,
                                    struct refund_id refund_id, struct gateway_refund *refund,
                                    struct error *error);
+
+    /* Refunds whoever made them, of one intent or (absent) of all; made since then (0: ever); behind `after`,
+     * the last of the page before (absent: from the newest). */
+    enum error_code (*list_refunds)(struct pg *db, struct arena *arena, struct str intent_id, int64_t since_s,
+                                    struct str after, struct gateway_refund_page *page, struct error *error);
 
     /* Pure. ERR_SIGNATURE: forged, stale, or not signed at all; error->detail says which. */
     enum error_code (*verify_webhook)(struct str signature, struct str body, int64_t now_us,

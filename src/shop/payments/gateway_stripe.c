@@ -266,6 +266,34 @@ static enum error_code find_refund(struct pg *db, struct arena *arena, struct st
     return error_set(error, ERR_NOT_FOUND, "the gateway does not know this refund");
 }
 
+static enum error_code list_refunds(struct pg *db, struct arena *arena, struct str intent_id, int64_t since_s,
+                                    struct str after, struct gateway_refund_page *page, struct error *error)
+{
+    *page = (struct gateway_refund_page){.count = 0};
+    if ((intent_id.ptr && !id_is_plain(intent_id)) || (after.ptr && !id_is_plain(after)))
+        return error_set(error, ERR_NOT_FOUND, "that is no intent or refund");
+    struct str path = STR("/v1/refunds?limit=100");
+    if (intent_id.ptr)
+        path = arena_printf(arena, "%.*s&payment_intent=%.*s", STR_ARG(path), STR_ARG(intent_id));
+    if (since_s > 0)
+        path = arena_printf(arena, "%.*s&created%%5Bgte%%5D=%lld", STR_ARG(path), (long long)since_s);
+    if (after.ptr)
+        path = arena_printf(arena, "%.*s&starting_after=%.*s", STR_ARG(path), STR_ARG(after));
+    const struct json_view *list = NULL;
+    struct str failure;
+    enum error_code code = call(db, arena, "GET", path, NULL, STR_NONE, &list, &failure, error);
+    if (code)
+        return code;
+    const struct json_view *data = json_view_member(list, STR("data"));
+    page->refunds = ARENA_ARRAY(arena, struct gateway_refund, 100);
+    for (const struct json_view *object = data ? data->first : NULL; object && page->count < 100;
+         object = object->next)
+        page->count += stripe_refund_read(arena, object, &page->refunds[page->count]);
+    const struct json_view *more = json_view_member(list, STR("has_more"));
+    page->more = more && str_equal(more->text, STR("true"));
+    return ERR_OK;
+}
+
 static enum error_code verify_webhook(struct str signature, struct str body, int64_t now_us,
                                       struct error *error)
 {
@@ -286,6 +314,7 @@ const struct gateway gateway_stripe = {
     .create_refund = create_refund,
     .retrieve_refund = retrieve_refund,
     .find_refund = find_refund,
+    .list_refunds = list_refunds,
     .verify_webhook = verify_webhook,
     .parse_event = stripe_event_parse,
 };

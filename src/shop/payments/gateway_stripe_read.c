@@ -188,6 +188,21 @@ bool stripe_refund_read(struct arena *arena, const struct json_view *object, str
     return true;
 }
 
+static bool dispute_read(struct arena *arena, const struct json_view *object, struct gateway_dispute *dispute)
+{
+    *dispute = (struct gateway_dispute){
+        .id = text_of(arena, object, "id"),
+        .intent_id = text_of(arena, object, "payment_intent"),
+        .reason = text_of(arena, object, "reason"),
+        .status = text_of(arena, object, "status"),
+    };
+    static const char *const ends[] = {"won", "lost", "warning_closed", "prevented", NULL};
+    for (size_t i = 0; ends[i]; i++)
+        dispute->closed |= str_equal(dispute->status, str_from(ends[i]));
+    return dispute->id.len > 0 && dispute->id.len <= 255 && dispute->reason.ptr && dispute->status.ptr &&
+           text_is(arena, object, "object", "dispute") && amount_of(arena, object, &dispute->amount);
+}
+
 /* The types that the shop acts on, with the state that their object has to be in. */
 static const struct {
     const char *type;
@@ -197,7 +212,11 @@ static const struct {
     {"payment_intent.payment_failed", GATEWAY_INTENT_FAILED},
     {"payment_intent.canceled", GATEWAY_INTENT_CANCELLED},
 };
-static const char *const refund_events[] = {"refund.updated", "refund.failed", "charge.refund.updated"};
+static const char *const refund_events[] = {"refund.created", "refund.updated", "refund.failed",
+                                            "charge.refund.updated", NULL};
+static const char *const dispute_events[] = {
+    "charge.dispute.created",         "charge.dispute.updated",          "charge.dispute.closed",
+    "charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated", NULL};
 
 static bool event_read(struct arena *arena, const struct json_view *root, struct gateway_event *event)
 {
@@ -213,10 +232,15 @@ static bool event_read(struct arena *arena, const struct json_view *root, struct
             return stripe_intent_read(arena, object, &event->intent) &&
                    event->intent.state == intent_events[i].state;
         }
-    for (size_t i = 0; i < sizeof refund_events / sizeof refund_events[0]; i++)
+    for (size_t i = 0; refund_events[i]; i++)
         if (str_equal(event->type, str_from(refund_events[i]))) {
             event->kind = GATEWAY_EVENT_REFUND;
             return stripe_refund_read(arena, object, &event->refund);
+        }
+    for (size_t i = 0; dispute_events[i]; i++)
+        if (str_equal(event->type, str_from(dispute_events[i]))) {
+            event->kind = GATEWAY_EVENT_DISPUTE;
+            return dispute_read(arena, object, &event->dispute);
         }
     return true;
 }

@@ -168,6 +168,15 @@ static void events_are_read(void **state)
     assert_int_equal(parse(arena, refund, &event), ERR_OK);
     assert_int_equal(event.refund.state, GATEWAY_REFUND_SUCCEEDED);
     assert_true(uuid_is_zero(event.refund.refund_id.uuid));
+
+    const char *dispute =
+        EVENT("charge.dispute.closed", "{\"id\":\"dp_1\",\"object\":\"dispute\",\"amount\":5,\"currency\":"
+                                       "\"usd\",\"payment_intent\":\"pi_1\",\"reason\":\"fraudulent\","
+                                       "\"status\":\"lost\"}");
+    assert_int_equal(parse(arena, dispute, &event), ERR_OK);
+    assert_int_equal(event.kind, GATEWAY_EVENT_DISPUTE);
+    assert_true(event.dispute.closed);
+    assert_true(str_equal(event.dispute.intent_id, STR("pi_1")));
     arena_free(arena);
 }
 
@@ -238,6 +247,28 @@ static void forms_are_encoded(void **state)
     buf_free(&form);
 }
 
+static void limits_are_by_currency(void **state)
+{
+    (void)state;
+    struct currency currency;
+    assert_true(currency_parse(STR("HKD"), &currency));
+    assert_int_equal(stripe_charge_limits(currency).least, 400);
+    assert_int_equal(stripe_charge_limits(currency).most, 99999999);
+    assert_true(currency_parse(STR("USD"), &currency));
+    assert_int_equal(stripe_charge_limits(currency).least, 50);
+    assert_true(currency_parse(STR("XTS"), &currency)); /* none is known */
+    assert_int_equal(stripe_charge_limits(currency).least, 1);
+    int64_t bound;
+    struct cash_limits limits = {400, 99999999};
+    assert_null(miles_cash_refusal(limits, 0, &bound));
+    assert_null(miles_cash_refusal(limits, 400, &bound));
+    assert_null(miles_cash_refusal(limits, 99999999, &bound));
+    assert_string_equal(miles_cash_refusal(limits, 399, &bound), "below_least_charge");
+    assert_int_equal(bound, 400);
+    assert_string_equal(miles_cash_refusal(limits, 100000000, &bound), "above_most_charge");
+    assert_int_equal(bound, 99999999);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +281,7 @@ int main(void)
         cmocka_unit_test(other_bodies_are_refused),
         cmocka_unit_test(redirects_of_any_kind_are_found),
         cmocka_unit_test(forms_are_encoded),
+        cmocka_unit_test(limits_are_by_currency),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 #ifndef CATHAY_SHOP_PAYMENTS_PAYMENTS_H
 #define CATHAY_SHOP_PAYMENTS_PAYMENTS_H
 
+#include "pg/pg_types.h"
 #include "shop/orders/orders.h"
 #include "shop/payments/gateway.h"
 
@@ -43,9 +44,12 @@ enum error_code payment_finalise(struct pg *db, struct arena *arena, struct paym
 
 /* In a transaction, with the order locked: gives back all that it took and has not given back yet: the cash
  * through the gateway (by a task), redeemed points at once; points that it earned are taken back, what was
- * not shipped is free again, and the order becomes refunded. ERR_CONFLICT: there is nothing left to give
- * back; ERR_TRANSITION: it was never paid. */
-enum error_code refund_order(struct pg *db, struct arena *arena, struct order *order, struct str reason,
+ * not shipped is free again, and the order becomes refunded. payment_id: whose cash; without it the payment
+ * that paid the order. The cash of one that came for nothing goes back alone: the order stays as it is.
+ * ERR_CONFLICT: there is nothing left to give back; ERR_TRANSITION: it was never paid; ERR_NOT_FOUND: no
+ * payment of that id has paid for the order. */
+enum error_code refund_order(struct pg *db, struct arena *arena, struct order *order,
+                             struct opt_payment_id payment_id, struct str reason,
                              const struct order_cause *cause, struct refund_id *refund_id);
 
 /* In a transaction, with order and payment locked: asks for `amount_minor` of a succeeded payment to be sent

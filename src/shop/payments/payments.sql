@@ -17,8 +17,8 @@ FOR UPDATE;
 
 -- name: payment_lock(id payment_id) :one
 -- returns: order_id order_id, attempt int2, state text, amount_minor int8, currency text, intent_id text?, refunded_minor int8,
--- latest bool
-SELECT p.order_id, p.attempt, p.state, p.amount_minor, p.currency, p.intent_id, p.refunded_minor,
+-- surplus bool, latest bool
+SELECT p.order_id, p.attempt, p.state, p.amount_minor, p.currency, p.intent_id, p.refunded_minor, p.surplus,
        NOT EXISTS (SELECT FROM payment later WHERE later.order_id = p.order_id AND later.attempt > p.attempt) AS latest
 FROM payment p WHERE p.id = :id
 FOR UPDATE;
@@ -160,7 +160,12 @@ SELECT json_build_object(
                'redirect_url', CASE WHEN o.state = 'pending_payment' AND p.state = 'pending' THEN p.redirect_url END,
                'created_at', p.created_at) END,
            'redirect_url', CASE WHEN o.state = 'pending_payment' AND p.state = 'pending' THEN p.redirect_url END,
-           'expires_at', CASE WHEN o.state = 'pending_payment' THEN o.expires_at END) AS body,
+           'expires_at', CASE WHEN o.state = 'pending_payment' THEN o.expires_at END,
+           'disputes', CASE WHEN :customer_id::uuid IS NULL THEN coalesce((
+               SELECT json_agg(json_build_object('id', d.gateway_id, 'payment_id', wire_id('pay', d.payment_id), 'amount_minor', d.amount_minor,
+                               'currency', d.currency, 'reason', d.reason, 'state', d.state, 'closed', d.closed, 'created_at', d.created_at)
+                               ORDER BY d.created_at)
+               FROM dispute d WHERE d.order_id = o.id), '[]') END) AS body,
        p.id, p.state, p.intent_id, coalesce(p.checked_at > now() - interval '2 seconds', false) AS checked_now
 FROM orders o
 LEFT JOIN LATERAL (SELECT * FROM payment WHERE order_id = o.id ORDER BY attempt DESC LIMIT 1) p ON true
@@ -168,13 +173,45 @@ WHERE o.id = :order_id AND (:customer_id::uuid IS NULL OR o.customer_id = :custo
 
 -- ---- refunds ----
 
--- The money that an order took: its succeeded attempt with something left to refund first.
--- name: payment_lock_succeeded(order_id order_id) :one
--- returns: id payment_id, amount_minor int8, refunded_minor int8
-SELECT id, amount_minor, refunded_minor FROM payment
-WHERE order_id = :order_id AND state = 'succeeded'
-ORDER BY amount_minor - refunded_minor DESC, attempt LIMIT 1
+-- The money that an order took: the payment that is named, else one with something left to refund, what paid the order before what came
+-- for nothing.
+-- name: payment_lock_succeeded(order_id order_id, payment_id payment_id?) :one
+-- returns: id payment_id, amount_minor int8, refunded_minor int8, surplus bool
+SELECT id, amount_minor, refunded_minor, surplus FROM payment
+WHERE order_id = :order_id AND state = 'succeeded' AND (:payment_id::uuid IS NULL OR id = :payment_id)
+ORDER BY amount_minor = refunded_minor, surplus, attempt LIMIT 1
 FOR UPDATE;
+
+-- Payments of an order with something left to refund.
+-- name: payment_refundable_list(order_id order_id) :many
+-- returns: id payment_id, surplus bool
+SELECT id, surplus FROM payment WHERE order_id = :order_id AND state = 'succeeded' AND refunded_minor < amount_minor ORDER BY attempt;
+
+-- name: payment_of_intent(intent_id text) :one
+-- returns: id payment_id, order_id order_id
+SELECT id, order_id FROM payment WHERE intent_id = :intent_id;
+
+-- name: refund_of_gateway(gateway_id text) :one
+-- returns: id refund_id
+SELECT id FROM refund WHERE gateway_id = :gateway_id;
+
+-- A refund that was made at the gateway.
+-- name: refund_adopt(id refund_id, order_id order_id, payment_id payment_id, amount_minor int8, points int8, currency text, state text,
+-- reason text, gateway_id text, response jsonb) :exec
+WITH counted AS (
+    UPDATE payment SET refunded_minor = refunded_minor + :amount_minor, updated_at = now() WHERE id = :payment_id
+)
+INSERT INTO refund (id, order_id, payment_id, amount_minor, points, currency, state, reason, gateway_id, response)
+VALUES (:id, :order_id, :payment_id, :amount_minor, :points, :currency, :state, :reason, :gateway_id, :response);
+
+-- News in any order: what is closed stays closed.
+-- name: dispute_upsert(gateway_id text, payment_id payment_id, order_id order_id, amount_minor int8, currency text, reason text, state text,
+-- closed bool) :exec
+INSERT INTO dispute (gateway_id, payment_id, order_id, amount_minor, currency, reason, state, closed)
+VALUES (:gateway_id, :payment_id, :order_id, :amount_minor, :currency, :reason, :state, :closed)
+ON CONFLICT (gateway_id) DO UPDATE SET amount_minor = excluded.amount_minor, reason = excluded.reason, state = excluded.state,
+    closed = excluded.closed, updated_at = now()
+WHERE NOT dispute.closed OR excluded.closed;
 
 -- Miles go back when a refund is asked for, also where its cash then fails.
 -- name: refund_points_given(order_id order_id) :one
@@ -229,14 +266,16 @@ ORDER BY r.ask_after NULLS FIRST, r.created_at LIMIT :most;
 -- name: refund_show_body(id refund_id) :one
 -- returns: body json
 SELECT json_build_object('id', wire_id('ref', r.id), 'state', r.state, 'amount_minor', r.amount_minor, 'points', r.points,
-                         'currency', r.currency, 'reason', r.reason, 'created_at', r.created_at) AS body
+                         'currency', r.currency, 'reason', r.reason, 'payment_id', wire_id('pay', r.payment_id),
+                         'failure', r.failure, 'created_at', r.created_at) AS body
 FROM refund r WHERE r.id = :id;
 
 -- name: refund_list_body(order_id order_id, customer_id user_id?) :one
 -- returns: body json
 SELECT json_build_object('items', coalesce((
            SELECT json_agg(json_build_object('id', wire_id('ref', r.id), 'state', r.state, 'amount_minor', r.amount_minor,
-                           'points', r.points, 'currency', r.currency, 'reason', r.reason, 'created_at', r.created_at)
+                           'points', r.points, 'currency', r.currency, 'reason', r.reason, 'payment_id', wire_id('pay', r.payment_id),
+                           'failure', r.failure, 'created_at', r.created_at)
                            ORDER BY r.id)
            FROM refund r WHERE r.order_id = o.id), '[]')) AS body
 FROM orders o

@@ -51,6 +51,26 @@ enum error_code payment_ask(struct pg *db, struct arena *arena, const struct pay
  * for it, and stays to be closed: ERR_PARTNER_REFUSED. ERR_CONFLICT: the gateway is working on it. */
 enum error_code payment_resolve(struct pg *db, struct arena *arena, const struct payment_attempt *attempt,
                                 struct error *error);
+/* In a transaction, parts of a refund of a whole order, with the order locked: the points that it gives back;
+ * what follows for points, stock and order. */
+enum error_code refund_points_left(struct pg *db, struct arena *arena, const struct order *order,
+                                   int64_t *points);
+enum error_code refund_follow(struct pg *db, struct arena *arena, struct order *order, int64_t points,
+                              struct refund_id refund_id, const struct order_cause *cause);
+enum error_code refund_publish(struct pg *db, struct arena *arena, const char *type,
+                               const struct order *order, struct refund_id id, int64_t amount_minor,
+                               int64_t points);
+/* In a transaction: a refund that the shop has not made becomes one of its own. ERR_CONFLICT: not yet, `why`
+ * says for what it waits. */
+enum error_code refund_adopt_one(struct pg *db, struct arena *arena, const struct gateway_refund *gateway,
+                                 enum payment_finding *finding, const char **why);
+/* Outside of transactions: takes over what the gateway lists. */
+enum error_code refund_look_for(struct pg *db, struct arena *arena, struct str intent_id, int64_t since_s,
+                                struct error *error);
+/* In a transaction. */
+enum error_code payment_dispute_note(struct pg *db, struct arena *arena,
+                                     const struct gateway_dispute *dispute, enum payment_finding *finding,
+                                     const char **why);
 /* A transaction around refund_finalise. */
 enum error_code refund_finalise_now(struct pg *db, struct arena *arena, struct refund_id id,
                                     const struct gateway_refund *refund);
@@ -125,6 +145,6 @@ extern const struct invariant payment_invariants[];
 
 /* Tasks, by file. */
 task_fn payment_webhook_process, payment_sweep, payment_expire, payment_close, payment_refund_send,
-    payment_forget, payment_end_unbegun;
+    payment_forget, payment_end_unbegun, payment_reconcile;
 
 #endif

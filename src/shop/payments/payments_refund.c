@@ -10,7 +10,7 @@
 #include "shop/loyalty/loyalty.h"
 #include "shop/payments/payments_internal.h"
 
-static enum error_code publish(struct pg *db, struct arena *arena, const char *type,
+enum error_code refund_publish(struct pg *db, struct arena *arena, const char *type,
                                const struct order *order, struct refund_id id, int64_t amount_minor,
                                int64_t points)
 {
@@ -25,8 +25,8 @@ static enum error_code refund_make(struct pg *db, struct arena *arena, const str
 {
     enum error_code code = refund_insert(db, *args, NULL);
     if (code == ERR_OK)
-        code = publish(db, arena, args->amount_minor ? "refund.requested" : "refund.succeeded", order,
-                       args->id, args->amount_minor, args->points);
+        code = refund_publish(db, arena, args->amount_minor ? "refund.requested" : "refund.succeeded", order,
+                              args->id, args->amount_minor, args->points);
     if (code || args->amount_minor == 0)
         return code;
     char id[ID_TEXT_MAX];
@@ -81,65 +81,102 @@ static enum error_code refund_points(struct pg *db, struct arena *arena, const s
 struct refundable {
     struct payment_id payment_id;
     int64_t amount_minor, points;
+    bool surplus;   /* the payment came for nothing */
     bool confirmed; /* the order was, at some time */
 };
 
-static enum error_code refundable_of(struct pg *db, struct arena *arena, const struct order *order,
-                                     struct refundable *left)
+/* Points of an order that was never confirmed were only held, and have been released. */
+static enum error_code points_left(struct pg *db, struct arena *arena, const struct order *order,
+                                   int64_t *points, bool *was_confirmed)
 {
-    struct payment_lock_succeeded_row payment;
     struct refund_points_given_row given;
     struct refund_order_was_confirmed_row confirmed;
-    bool paid, there;
-    *left = (struct refundable){.points = 0};
+    bool there;
+    *points = 0;
     enum error_code code =
-        payment_lock_succeeded(db, arena, (struct payment_lock_succeeded_args){order->id}, &payment, &paid);
-    if (code == ERR_OK && paid)
-        *left = (struct refundable){.payment_id = payment.id,
-                                    .amount_minor = payment.amount_minor - payment.refunded_minor};
-    if (code == ERR_OK)
-        code = refund_points_given(db, arena, (struct refund_points_given_args){order->id}, &given, &there);
+        refund_points_given(db, arena, (struct refund_points_given_args){order->id}, &given, &there);
     if (code == ERR_OK)
         code = refund_order_was_confirmed(db, arena, (struct refund_order_was_confirmed_args){order->id},
                                           &confirmed, &there);
     if (code)
         return code;
-    /* Points of an order that was never confirmed were only held, and have been released. */
-    left->confirmed = confirmed.was;
+    *was_confirmed = confirmed.was;
     if (!confirmed.was || order->points.count == 0)
         return ERR_OK;
     int64_t reversed;
     code = loyalty_hold_reversed(db, arena, order->hold_id, &reversed);
-    left->points = order->points.count - given.points - reversed;
-    if (code == ERR_OK && left->points < 0) { /* reversed by an older release after the refund */
-        log_write(LOG_ERROR, "more points were given back than the order took",
-                  LOG_INT("points", -left->points));
-        left->points = 0;
+    *points = order->points.count - given.points - reversed;
+    if (code == ERR_OK && *points < 0) { /* reversed by an older release after the refund */
+        log_write(LOG_ERROR, "more points were given back than the order took", LOG_INT("points", -*points));
+        *points = 0;
     }
     return code;
 }
 
-/* The money of a payment that came too late, where sending it back has failed before. */
-static enum error_code refund_unconfirmed(struct pg *db, struct arena *arena, const struct order *order,
-                                          const struct refundable *left, struct str reason,
-                                          const struct order_cause *cause, struct refund_id *refund_id)
+enum error_code refund_points_left(struct pg *db, struct arena *arena, const struct order *order,
+                                   int64_t *points)
 {
-    if (left->amount_minor == 0 || order->state == ORDER_PENDING_PAYMENT)
+    bool confirmed;
+    return points_left(db, arena, order, points, &confirmed);
+}
+
+static enum error_code refundable_of(struct pg *db, struct arena *arena, const struct order *order,
+                                     struct opt_payment_id payment_id, struct refundable *left)
+{
+    struct payment_lock_succeeded_row payment;
+    bool paid;
+    *left = (struct refundable){.points = 0};
+    enum error_code code = payment_lock_succeeded(
+        db, arena, (struct payment_lock_succeeded_args){order->id, payment_id}, &payment, &paid);
+    if (code)
+        return code;
+    if (!paid && payment_id.present)
+        return ERR_NOT_FOUND;
+    if (paid)
+        *left = (struct refundable){.payment_id = payment.id,
+                                    .amount_minor = payment.amount_minor - payment.refunded_minor,
+                                    .surplus = payment.surplus};
+    return points_left(db, arena, order, &left->points, &left->confirmed);
+}
+
+/* The money of a payment that came for nothing, where sending it back has failed before. */
+static enum error_code refund_surplus(struct pg *db, struct arena *arena, const struct order *order,
+                                      const struct refundable *left, struct str reason,
+                                      const struct order_cause *cause, struct refund_id *refund_id)
+{
+    if (left->amount_minor == 0)
+        return left->confirmed ? ERR_CONFLICT : ERR_TRANSITION;
+    if (order->state == ORDER_PENDING_PAYMENT && !left->surplus)
         return ERR_TRANSITION;
     return refund_cash(db, arena, order, left->payment_id, left->amount_minor, 0, reason, cause->actor_id,
                        refund_id);
 }
 
-enum error_code refund_order(struct pg *db, struct arena *arena, struct order *order, struct str reason,
+enum error_code refund_follow(struct pg *db, struct arena *arena, struct order *order, int64_t points,
+                              struct refund_id refund_id, const struct order_cause *cause)
+{
+    enum error_code code = ERR_OK;
+    if (points > 0)
+        code =
+            loyalty_refund(db, arena, order->customer_id, points, order->id, refund_id.uuid, cause->actor_id);
+    if (code == ERR_OK)
+        code = loyalty_earn_take_back(db, arena, order->id);
+    if (code == ERR_OK && order->state != ORDER_REFUNDED)
+        code = order_transition(db, arena, order, ORDER_REFUNDED, cause);
+    return code;
+}
+
+enum error_code refund_order(struct pg *db, struct arena *arena, struct order *order,
+                             struct opt_payment_id payment_id, struct str reason,
                              const struct order_cause *cause, struct refund_id *refund_id)
 {
     CHECK(pg_in_transaction(db));
     struct refundable left;
-    enum error_code code = refundable_of(db, arena, order, &left);
+    enum error_code code = refundable_of(db, arena, order, payment_id, &left);
     if (code)
         return code;
-    if (!left.confirmed)
-        return refund_unconfirmed(db, arena, order, &left, reason, cause, refund_id);
+    if (!left.confirmed || (left.surplus && (payment_id.present || left.amount_minor > 0)))
+        return refund_surplus(db, arena, order, &left, reason, cause, refund_id);
     if (left.amount_minor == 0 && left.points == 0)
         return ERR_CONFLICT;
     if (order->state != ORDER_REFUNDED && !order_transition_allowed(order->state, ORDER_REFUNDED))
@@ -148,14 +185,7 @@ enum error_code refund_order(struct pg *db, struct arena *arena, struct order *o
                ? refund_cash(db, arena, order, left.payment_id, left.amount_minor, left.points, reason,
                              cause->actor_id, refund_id)
                : refund_points(db, arena, order, left.points, reason, cause->actor_id, refund_id);
-    if (code == ERR_OK && left.points > 0)
-        code = loyalty_refund(db, arena, order->customer_id, left.points, order->id, refund_id->uuid,
-                              cause->actor_id);
-    if (code == ERR_OK)
-        code = loyalty_earn_take_back(db, arena, order->id);
-    if (code == ERR_OK && order->state != ORDER_REFUNDED)
-        code = order_transition(db, arena, order, ORDER_REFUNDED, cause);
-    return code;
+    return code ? code : refund_follow(db, arena, order, left.points, *refund_id, cause);
 }
 
 /* ---- the gateway's word ---- */
@@ -224,8 +254,8 @@ enum error_code refund_finalise(struct pg *db, struct arena *arena, struct refun
                   LOG_STR("refund", gateway->id));
     }
     if (code == ERR_OK)
-        code = publish(db, arena, failed ? "refund.failed" : "refund.succeeded", &order, id, row.amount_minor,
-                       row.points);
+        code = refund_publish(db, arena, failed ? "refund.failed" : "refund.succeeded", &order, id,
+                              row.amount_minor, row.points);
     return code ? code
                 : found(finding, PAYMENT_CHANGED, why, failed ? "the refund failed" : "the refund is done");
 }

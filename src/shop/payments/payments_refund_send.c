@@ -87,5 +87,9 @@ enum error_code payment_refund_send(struct task_run *run)
         code = pg_transaction(run->db, refund_finalise_in_transaction, &news);
     if (code == ERR_OK && news.finding == PAYMENT_MISMATCHED)
         log_write(LOG_ERROR, "refund does not fit what the gateway says", LOG_TEXT("why", news.why));
+    /* Somebody may have refunded it at the gateway: what is left is counted anew. The task has ended; what
+     * fails here is looked for again by payment_reconcile. */
+    if (code == ERR_OK && refund.state == GATEWAY_REFUND_FAILED)
+        refund_look_for(run->db, run->arena, row.intent_id, 0, NULL);
     return code;
 }

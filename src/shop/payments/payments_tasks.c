@@ -27,7 +27,13 @@ static enum error_code event_apply(struct task_run *run, const struct gateway_ev
         *why = news.why;
         break;
     case GATEWAY_EVENT_REFUND:
-        code = refund_finalise(run->db, run->arena, event->refund.refund_id, &event->refund, finding, why);
+        code =
+            uuid_is_zero(event->refund.refund_id.uuid)
+                ? refund_adopt_one(run->db, run->arena, &event->refund, finding, why)
+                : refund_finalise(run->db, run->arena, event->refund.refund_id, &event->refund, finding, why);
+        break;
+    case GATEWAY_EVENT_DISPUTE:
+        code = payment_dispute_note(run->db, run->arena, &event->dispute, finding, why);
         break;
     case GATEWAY_EVENT_OTHER:
         *finding = PAYMENT_UNCHANGED;
@@ -180,7 +186,8 @@ static enum error_code end_cancelled(struct pg *db, void *context)
         return code;
     struct order_cause cause = {.actor = ACTOR_SYSTEM, .reason = STR("Cancelled after it was paid")};
     struct refund_id refund_id;
-    code = refund_order(db, arena, &closing->order, cause.reason, &cause, &refund_id);
+    code = refund_order(db, arena, &closing->order, (struct opt_payment_id){0}, cause.reason, &cause,
+                        &refund_id);
     return code == ERR_CONFLICT || code == ERR_TRANSITION ? ERR_OK : code;
 }
 

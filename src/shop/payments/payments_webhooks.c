@@ -355,9 +355,10 @@ enum error_code payment_webhook_submit(struct webhook_command *command)
         log_refusal(command->req, false);
         return ERR_OVERLOADED;
     }
-    command->touch = lane_hash_text(event->kind == GATEWAY_EVENT_INTENT   ? event->intent.id
-                                    : event->kind == GATEWAY_EVENT_REFUND ? event->refund.intent_id
-                                                                          : event->id);
+    command->touch = lane_hash_text(event->kind == GATEWAY_EVENT_INTENT    ? event->intent.id
+                                    : event->kind == GATEWAY_EVENT_REFUND  ? event->refund.intent_id
+                                    : event->kind == GATEWAY_EVENT_DISPUTE ? event->dispute.id
+                                                                           : event->id);
     command->item = (struct lane_item){
         .touches = &command->touch, .touch_count = !command->refused, .request_id = command->req->request_id};
     return lanes_submit(lanes, &command->item);
