@@ -24,6 +24,7 @@ ROLES = ["anonymous", "customer", "vendor", "support", "manager", "admin", "part
 LIMITS = ["read", "write", "sign-in", "checkout", "payment", "none"]
 RUNS = ["worker", "loop", "async"]
 IDEMPOTENCY = ["required", "optional", "none"]
+SESSIONS = ["strict", "immediate", "none"]
 BODY_MAX = 65536
 PATH_PARAMS_MAX = 8  # API_PATH_PARAMS_MAX in src/http/api_decode.h
 SEGMENTS_MAX = 16  # in src/http/router.c
@@ -32,7 +33,7 @@ PLACES = {"path": "API_PLACE_PATH", "query": "API_PLACE_QUERY", "header": "API_P
 OPERATION_KEYS = {"operationId", "summary", "description", "tags", "parameters", "requestBody", "responses", "security",
                   "deprecated", "externalDocs"}
 OPERATION_EXTENSIONS = {"x-role", "x-limit", "x-run", "x-idempotency", "x-body-max", "x-raw-body", "x-early", "x-cache", "x-errors",
-                        "x-limit-account", "x-open-query"}
+                        "x-limit-account", "x-open-query", "x-session"}
 PARAMETER_KEYS = {"name", "in", "description", "required", "schema", "example", "examples", "deprecated", "style", "explode"}
 SCHEMA_EXTENSIONS = {"x-id", "x-json", "x-encode", "x-text"}
 SCHEMA_CHILDREN = ("items", "additionalProperties", "not", "contains", "propertyNames", "if", "then", "else")
@@ -252,6 +253,7 @@ class Contract:
         if "x-errors" in operation:
             self.check_error_codes(operation["x-errors"])
         self.cache(operation, out)
+        self.session(operation, out)
         out["parameters"] = self.parameters(path, operation, item, name)
         self.body(operation, method, out)
         self.account(operation, out)
@@ -287,6 +289,21 @@ class Contract:
         if out["method"] != "GET":
             self.wrong(line, "x-cache is for GET")
         out["tags"], out["ttl"] = list(cache["tags"]), cache["ttl_s"]
+
+    def session(self, operation, out):
+        """A session that has ended opens what is declared `none` only, so only what a stranger may do can be that."""
+        out["session"] = self.choice(operation, "x-session", SESSIONS, "strict")
+        line = operation.line_of("x-session") if "x-session" in operation else operation.line_of("operationId")
+        strangers = {"anonymous", "partner"} & set(out["roles"])
+        if out["session"] == "none":
+            if out["roles"] and not strangers:
+                self.wrong(line, "x-session none is for what needs no sign-in")
+        elif out["tags"] and "anonymous" in out["roles"]:
+            self.wrong(line, "what is cached for everybody asks nobody's session: say x-session: none")
+        elif out["run"] == "loop":
+            self.wrong(line, "x-run loop cannot ask whether a session goes on: say x-session: none")
+        elif out["session"] == "immediate" and out["run"] != "worker":
+            self.wrong(line, "x-session immediate is for x-run worker")
 
     def parameters(self, path, operation, item, name):
         """Of the path item and the operation; those of the path first, in its order."""
@@ -446,6 +463,7 @@ struct api_route {
     struct str (*limit_account)(const void *in); /* the account that the request names; NULL: none */
     bool limit_caller; /* or it is the caller's own */
     enum api_run run;
+    enum api_session session;
     enum api_idempotency idempotency;
     size_t body_max; /* bytes; 0: the operation takes no body */
     bool raw_body;
@@ -500,6 +518,7 @@ def source(contract):
                 f"        .limit_account = {name + '_account' if operation['account'] else 'NULL'},",
                 f"        .limit_caller = {c_bool(operation['caller'])},",
                 f"        .run = API_RUN_{constant(operation['run'])},",
+                f"        .session = API_SESSION_{constant(operation['session'])},",
                 f"        .idempotency = API_IDEMPOTENCY_{constant(operation['idempotency'])},",
                 f"        .body_max = {operation['body_max']},", f"        .raw_body = {c_bool(operation['raw'])},",
                 f"        .body_required = {c_bool(operation['body_required'] and operation['body_max'])},",

@@ -52,6 +52,7 @@ static enum error_code start(struct roles *roles, struct error *error)
     if (code)
         return code;
     roles->live = true;
+    accounts_revoked_start();
     struct checkout_options checkout = {
         .database_url = settings->database_url,
         .lanes = (int)settings->lanes,
@@ -89,6 +90,8 @@ static enum error_code start(struct roles *roles, struct error *error)
         .loops = (int)settings->loops,
         .workers = (int)settings->workers,
         .authenticate = accounts_authenticate,
+        .session = accounts_session,
+        .session_ask = accounts_session_check,
         .database_url = settings->database_url,
         .rate_limits = settings->limit_scale_percent > 0,
         .shared_cache = true,
@@ -106,6 +109,7 @@ static void stop(struct roles *roles)
     payments_webhooks_stop();
     if (roles->engine)
         checkout_engine_stop();
+    accounts_revoked_stop();
     if (roles->live)
         live_stop();
     if (roles->everything) {

@@ -148,7 +148,7 @@ static int set_password(const struct command *command)
     if (!password_of(command, password))
         return fail("there is no password on standard input; or use --generate");
     enum error_code code = accounts_password_set(command->db, command->arena, row.id, row.email, row.name,
-                                                 str_from(password), (struct session_id){0}, &error);
+                                                 str_from(password), &error);
     if (code)
         return failed(command, code, &error);
     if (command->generate)

@@ -36,7 +36,7 @@ enum answer_scope answer_scope(const struct http_exchange *x)
     /* A customer who wants to see what she did a moment ago may ask past the cache; what that costs is hers.
      */
     bool known = !uuid_is_zero(x->req.principal.user_id.uuid);
-    return known && !asks_past_caches(x) ? ANSWER_PRIVATE : ANSWER_UNCACHED;
+    return known && !x->session_unsure && !asks_past_caches(x) ? ANSWER_PRIVATE : ANSWER_UNCACHED;
 }
 
 static bool is_chinese(struct str tag)

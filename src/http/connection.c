@@ -139,6 +139,7 @@ static void exchange_clear(struct http_exchange *x)
     x->stream = NULL;
     x->owns_head = x->in_handler = x->stream_started = x->away = false;
     x->close_connection = x->hide_conditions = x->unchanged = false;
+    x->session_unsure = x->session_asking = x->session_asked = false;
     x->returns = RETURN_ANSWER;
     x->early = ERR_OK;
     x->out_head = x->out_body = STR_NONE;

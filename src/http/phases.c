@@ -110,7 +110,8 @@ static enum error_code phase_authenticate(struct http_exchange *x)
     req->phase = PHASE_AUTHENTICATE;
     if (!x->server->options.authenticate || answer_scope(x) == ANSWER_PUBLIC)
         return ERR_OK;
-    return x->server->options.authenticate(req, bearer_of(x), &req->principal);
+    enum error_code code = x->server->options.authenticate(req, bearer_of(x), &req->principal);
+    return code ? code : session_at_head(x);
 }
 
 /* What a stranger may do anybody may. Partners prove themselves by a signature over the body, which the
@@ -300,12 +301,36 @@ static enum error_code call_handler(struct http_exchange *x)
     return code;
 }
 
+/* What handlers on the loop cannot ask. */
+static void ask_for_loop(struct http_exchange *x, struct pg *db)
+{
+    bool asked;
+    enum error_code code = session_at_handler(x, db, &asked);
+    x->req.db = NULL;
+    x->session_asking = false;
+    x->session_asked = true;
+    if (code) {
+        phases_finish(x, code);
+        return;
+    }
+    x->returns = RETURN_ASKED;
+    exchange_finished(x);
+}
+
 void phases_work(struct http_exchange *x, struct pg *db, struct shared_cache *shared_cache)
 {
     x->req.db = db;
     x->shared_cache = shared_cache;
     take_in_hand(x);
-    enum error_code code = decode_and_check(x);
+    if (x->session_asking) {
+        ask_for_loop(x, db);
+        check_hand_clear();
+        return;
+    }
+    bool asked;
+    enum error_code code = session_at_handler(x, db, &asked);
+    if (!code)
+        code = decode_and_check(x);
     if (!code && x->fill && shared_cache && answers_shared(x)) {
         check_hand_clear();
         return;
@@ -324,9 +349,25 @@ void phases_work(struct http_exchange *x, struct pg *db, struct shared_cache *sh
     check_hand_clear();
 }
 
+static void push(struct http_exchange *x)
+{
+    x->away = true;
+    check_hand_clear();
+    if (workers_push(&x->server->pool, x))
+        return;
+    x->away = false;
+    phases_finish(x, no_worker(x));
+}
+
 static void run_async(struct http_exchange *x)
 {
-    enum error_code code = decode_and_check(x);
+    enum error_code code = session_at_handler(x, NULL, &x->session_asking);
+    if (!code && x->session_asking) {
+        push(x);
+        return;
+    }
+    if (!code)
+        code = decode_and_check(x);
     if (code) {
         phases_finish(x, code);
         return;
@@ -355,14 +396,8 @@ static void dispatch(struct http_exchange *x)
         run_async(x);
         return;
     case API_RUN_WORKER:
-        break;
+        push(x);
     }
-    x->away = true;
-    check_hand_clear();
-    if (workers_push(&x->server->pool, x))
-        return;
-    x->away = false;
-    phases_finish(x, no_worker(x));
 }
 
 static void dispatch_cached(struct http_exchange *x)
@@ -445,6 +480,10 @@ void phases_returned(struct http_exchange *x)
     case RETURN_UNCACHED:
         x->returns = RETURN_ANSWER;
         dispatch(x);
+        return;
+    case RETURN_ASKED:
+        x->returns = RETURN_ANSWER;
+        run_async(x);
     }
 }
 

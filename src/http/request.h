@@ -52,7 +52,11 @@ struct principal {
     struct user_id user_id;
     struct vendor_id vendor_id; /* of role vendor */
     struct session_id session_id;
+    int64_t expires_s; /* of the token, since 1970 */
 };
+
+/* What a process knows of a session: it goes on, has ended, or PostgreSQL has to be asked. */
+enum session_word { SESSION_OPEN, SESSION_ENDED, SESSION_UNSURE };
 
 #define RESPONSE_HEADERS_MAX 12
 

@@ -18,6 +18,11 @@ struct http_server_options {
     const char *database_url; /* for the workers' connections; NULL: handlers have no db */
     /* On the loop, must not block. Bearer token, or STR_NONE when there was none; sets *principal. */
     enum error_code (*authenticate)(struct request *req, struct str bearer, struct principal *principal);
+    /* Whether the session of who is signed in goes on, as far as this process knows. Any thread, must not
+     * block. NULL: sessions do not end. */
+    enum session_word (*session)(const struct principal *principal);
+    /* The same, asked of the database: ERR_OK, ERR_UNAUTHENTICATED, or what the database says. Blocks. */
+    enum error_code (*session_ask)(struct pg *db, struct arena *arena, const struct principal *principal);
     /* Anything that the contract's routes do not serve: pages, files. Returns false if it is not its either.
      * On the loop, must not block. */
     bool (*fallback)(struct request *req);

@@ -110,7 +110,14 @@ struct http_exchange {
     struct shared_cache *shared_cache; /* the worker's that computes, or NULL */
     int64_t shared_stamp;       /* when the computation began, for that cache; 0: it does not keep this one */
     struct cache_waiter waiter; /* while another exchange computes the answer */
-    enum { RETURN_ANSWER, RETURN_STREAM, RETURN_CACHED, RETURN_CACHE_AGAIN, RETURN_UNCACHED } returns;
+    enum {
+        RETURN_ANSWER,
+        RETURN_STREAM,
+        RETURN_CACHED,
+        RETURN_CACHE_AGAIN,
+        RETURN_UNCACHED,
+        RETURN_ASKED
+    } returns;
     bool unchanged; /* If-None-Match fits the cached answer */
     struct stream *stream;
     struct address client, network; /* behind trusted proxies; what limits take for one customer's */
@@ -118,6 +125,9 @@ struct http_exchange {
     size_t limit_key_count;
     struct limiter_verdict limit, account_limit; /* told; the local one of the account that is named */
     bool owns_head;                              /* the head's bytes live in the arena */
+    bool session_unsure;                         /* at the head: the handler asks, and no cache answers */
+    bool session_asking;                         /* goes to a worker for that alone */
+    bool session_asked;
     bool in_handler, stream_started, away, close_connection, hide_conditions;
     enum error_code early; /* refused at the head; told when the body has been read away */
     struct str out_head, out_body;
@@ -353,6 +363,11 @@ void answers_store(struct http_exchange *exchange, enum error_code code);
 /* On a worker, before the handler: true when Redis has the answer; the exchange is then finished. */
 bool answers_shared(struct http_exchange *exchange);
 void answers_metrics(void);
+
+/* sessions.c: x-session. On the loop, when the head is there. */
+enum error_code session_at_head(struct http_exchange *exchange);
+/* Right before the handler. With db it asks where it has to; without (on the loop) *ask says so. */
+enum error_code session_at_handler(struct http_exchange *exchange, struct pg *db, bool *ask);
 
 /* trace.c */
 void trace_begin(struct http_exchange *exchange);

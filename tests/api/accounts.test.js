@@ -182,7 +182,7 @@ test('ACC-1 signing out ends this session, signing out everywhere all of them', 
   await sessions[0].api.call('session_sign_out', { expect: 204 });
   await refresh(sessions[0].refresh, 401);
   const kept = (await refresh(sessions[1].refresh, 200)).body;
-  await sessions[0].api.call('session_sign_out_all', { expect: 401 }); // its session has ended: not for what is sensitive
+  await sessions[0].api.call('session_sign_out_all', { expect: 401 });
   await sessions[2].api.call('session_sign_out_all', { expect: 204 });
   for (const token of [kept.refresh_token, sessions[2].refresh, made.refresh_token]) await refresh(token, 401);
   await env.verify();
@@ -363,7 +363,7 @@ test('ACC-2 a blocked account is out at once and cannot come back, until it is u
   await on(manager, 'user_block', manager.id, 409);
   await on(admin, 'user_block', admin.id, 409);
   await on(admin, 'user_block', manager.id, 200);
-  await on(manager, 'user_block', made.user.id, 401); // the blocked manager's access token is still running
+  await on(manager, 'user_block', made.user.id, 401);
   await on(admin, 'user_block', `usr_${'0'.repeat(32)}`, 404);
   const events = await env.query(`SELECT type FROM outbox WHERE aggregate_id = $1 ORDER BY id`, [made.user.id.slice(4)]);
   assert.deepStrictEqual(events.map(({ type }) => type), ['user.registered', 'user.blocked', 'user.unblocked']);
@@ -406,6 +406,25 @@ test('JOB-3 sessions that are long over are removed, others stay, twice as well 
   await refresh(kept.refresh_token, 200);
 });
 
+test('JOB-3 OPS-8 what servers are told of ended sessions goes after two days, and verify finds a session that they are not told of', async () => {
+  const found = async () => (await env.violations()).filter((each) => each.invariant === 'ended_session_is_revoked').length;
+  const ended = async () => {
+    const made = await register();
+    await made.api.call('session_sign_out', { expect: 204 });
+    return jose.decodeJwt(made.access_token).sid.slice(4);
+  };
+  const [old, young] = [await ended(), await ended()];
+  await env.query(`UPDATE session SET ended_at = now() - interval '3 days' WHERE id = $1`, [old]);
+  await env.query(`UPDATE revoked_session SET ended_at = now() - interval '3 days' WHERE session_id = $1`, [old]);
+  assert.strictEqual((await env.run('tasks', 'run', 'session_sweep')).code, 0);
+  await poll(async () => (await env.query('SELECT 1 FROM revoked_session WHERE session_id = $1', [old])).length === 0, { what: 'the old one to go' });
+  assert.strictEqual(await found(), 0);
+  await env.query('DELETE FROM revoked_session WHERE session_id = $1', [young]);
+  assert.strictEqual(await found(), 1);
+  await env.query('INSERT INTO revoked_session (session_id) VALUES ($1)', [young]);
+  await env.verify();
+});
+
 test('OPS-8 verify finds sessions without their good token, broken chains, and sessions of the blocked', async () => {
   const found = async (name) => (await env.violations()).filter((each) => each.invariant === name).length;
   const made = await register();
@@ -417,6 +436,7 @@ test('OPS-8 verify finds sessions without their good token, broken chains, and s
   assert.strictEqual(await found('session_has_one_good_token'), 1);
   await env.query(`DELETE FROM refresh_token WHERE hash = '\\x00'`);
   await env.query(`UPDATE users SET state = 'blocked' WHERE email = $1`, [made.email]);
+  await env.query('UPDATE session SET ended_at = NULL, ended_why = NULL WHERE id = $1', [session]); // blocking has ended it
   assert.strictEqual(await found('blocked_account_has_no_session'), 1);
   await env.query(`UPDATE users SET state = 'active' WHERE email = $1`, [made.email]);
   await env.verify();

@@ -349,6 +349,7 @@ static void route_table(void **state)
     assert_int_equal(route->roles, 1u << ROLE_VENDOR | 1u << ROLE_ADMIN);
     assert_int_equal(route->limit, API_LIMIT_WRITE);
     assert_int_equal(route->run, API_RUN_WORKER);
+    assert_int_equal(route->session, API_SESSION_IMMEDIATE);
     assert_int_equal(route->idempotency, API_IDEMPOTENCY_REQUIRED);
     assert_int_equal(route->body_max, 2000);
     assert_true(route->body_required);
@@ -359,6 +360,7 @@ static void route_table(void **state)
     assert_int_equal(api_routes[API_OPERATION_THING_SHOW].body_max, 0);
     route = &api_routes[API_OPERATION_THING_LIST];
     assert_int_equal(route->run, API_RUN_LOOP);
+    assert_int_equal(route->session, API_SESSION_NONE);
     assert_string_equal(route->cache_tags[1], "shop");
     assert_null(route->cache_tags[2]);
     assert_int_equal(route->cache_ttl_s, 60);

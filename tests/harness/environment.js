@@ -188,7 +188,7 @@ class Environment {
       task_retry_base_s: 0,
       limit_scale_percent: 0,
       unpaid_orders_max: 0, unpaid_units_max: 0,
-      queue_wait_ms: 60000, checkout_wait_ms: 60000, // a machine with sanitizers and other tests is slow
+      queue_wait_ms: 60000, checkout_wait_ms: 60000, session_trust_ms: 60000, // a machine with sanitizers and other tests is slow
       schedule_tick_ms: 200,
       workers: 4,
       drain_ms: 5000,
@@ -334,14 +334,14 @@ class Environment {
     return pool;
   }
 
-  /** How many SQL statements this shop's database ran meanwhile, but for the health thread's. For an environment of roles ['serve'] (others poll). */
+  /** How many SQL statements this shop's database ran meanwhile, but for the health thread's and the question which sessions have ended. For an environment of roles ['serve'] (others poll). */
   async statements(work) {
     const count = () => withAdministrator(this.postgresSocket, async (administrator) => {
       await administrator.query('CREATE EXTENSION IF NOT EXISTS pg_stat_statements');
       const { rows } = await administrator.query(`
         SELECT coalesce(sum(s.calls), 0)::int AS calls
         FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid
-        WHERE d.datname = $1 AND s.query !~ 'SELECT [$]1 AS one' AND s.query !~* '^(BEGIN|COMMIT|ROLLBACK|SET|DISCARD|SHOW)'`, [this.database]);
+        WHERE d.datname = $1 AND s.query !~ 'SELECT [$]1 AS one|FROM revoked_session' AND s.query !~* '^(BEGIN|COMMIT|ROLLBACK|SET|DISCARD|SHOW)'`, [this.database]);
       return rows[0].calls;
     });
     const before = await count();

@@ -2,8 +2,8 @@
  * to tell whether an e-mail address is known, and to keep a password or a token: only hashes are stored.
  *
  * An access token (JWT, EdDSA) is checked without the database and lives minutes; a refresh token is good for
- * one use and belongs to a session. What must not wait for an access token's end asks
- * accounts_session_check(). */
+ * one use and belongs to a session. A session that has ended takes its access tokens with it, within
+ * session_trust_ms on every server (accounts_session()). */
 #ifndef CATHAY_SHOP_ACCOUNTS_ACCOUNTS_H
 #define CATHAY_SHOP_ACCOUNTS_ACCOUNTS_H
 
@@ -24,9 +24,19 @@ enum error_code accounts_authenticate(struct request *req, struct str bearer, st
  * of the form of ours. Pure; does not block. */
 bool accounts_claimed_user(struct str bearer, struct user_id *user_id);
 
-/* ERR_UNAUTHENTICATED when the session has ended or the account is blocked since the access token was given
- * out. Blocks, one statement. */
+/* The server's session hook: what this process knows of the session of an access token. Any thread; does not
+ * block. Without accounts_revoked_start() all are open. */
+enum session_word accounts_session(const struct principal *principal);
+/* The server's session_ask hook: ERR_UNAUTHENTICATED when the session has ended or the account is blocked
+ * since the access token was given out. Blocks, one statement. */
 enum error_code accounts_session_check(struct pg *db, struct arena *arena, const struct principal *principal);
+
+/* Of this process: begins and ends to follow which sessions have ended. */
+void accounts_revoked_start(void);
+void accounts_revoked_stop(void);
+/* After a commit that has ended sessions: this server knows at once, the others when they ask next. One
+ * statement; what fails is made up for by the next poll. */
+enum error_code accounts_revoked_read(struct pg *db, struct arena *arena);
 
 /* "customer" …, as in the database, the token and on the wire; NULL for a role that no account has. */
 const char *accounts_role_text(enum api_role role);
@@ -46,11 +56,11 @@ struct user_draft {
 enum error_code accounts_user_create(struct pg *db, struct arena *arena, const struct user_draft *draft,
                                      struct user_id *id, struct error *error);
 
-/* Sets a password and ends all sessions but `kept` (zero: all). Opens its own transaction. ERR_VALIDATION
+/* Sets a password, whatever it was, and ends all sessions. Opens its own transaction. ERR_VALIDATION
  * (password), ERR_NOT_FOUND. */
 enum error_code accounts_password_set(struct pg *db, struct arena *arena, struct user_id user_id,
                                       struct str email, struct str name, struct str password,
-                                      struct session_id kept, struct error *error);
+                                      struct error *error);
 
 /* Blocks an account, which ends its sessions, or lets it in again; publishes "user.blocked" or
  * "user.unblocked". Safe to repeat. Opens its own transaction. ERR_NOT_FOUND. */

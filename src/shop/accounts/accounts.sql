@@ -21,10 +21,10 @@ VALUES (:id, :email, :password_hash, :name, :role, :vendor_id)
 ON CONFLICT (email) DO NOTHING
 RETURNING created_at;
 
--- Whether a vendor is there for an account to belong to.
--- name: user_vendor_exists(vendor_id vendor_id) :one
+-- Whether a vendor is there for an account to belong to, and stays open until the transaction ends.
+-- name: user_vendor_lock(vendor_id vendor_id) :one
 -- returns: id vendor_id
-SELECT id FROM vendor WHERE id = :vendor_id AND state = 'active';
+SELECT id FROM vendor WHERE id = :vendor_id AND state = 'active' FOR SHARE;
 
 -- name: user_vendor_by_slug(slug text) :one
 -- returns: id vendor_id
@@ -36,15 +36,20 @@ UPDATE users SET name = :name, updated_at = now() WHERE id = :id;
 -- name: user_password_set(id user_id, password_hash text) :exec
 UPDATE users SET password_hash = :password_hash, updated_at = now() WHERE id = :id;
 
--- The same password hashed anew with the configured cost, unless it was changed in between.
--- name: user_password_rehash(id user_id, old_hash text, new_hash text) :exec
-UPDATE users SET password_hash = :new_hash WHERE id = :id AND password_hash = :old_hash;
+-- The same password hashed anew with the configured cost.
+-- name: user_password_rehash(id user_id, new_hash text) :exec
+UPDATE users SET password_hash = :new_hash WHERE id = :id;
 
--- Locked: two managers may act at once.
+-- The same, locked: whoever blocks it, changes its role or its password waits, or has done so already.
 -- name: user_lock(id user_id) :one
--- returns: role text, state text
-SELECT role, state FROM users WHERE id = :id FOR NO KEY UPDATE;
+-- returns: id user_id, email text, password_hash text, name text, role text, vendor_id vendor_id?, state text,
+--   created_at timestamptz
+SELECT id, email, password_hash, name, role, vendor_id, state, created_at
+FROM users
+WHERE id = :id
+FOR NO KEY UPDATE;
 
+-- Blocking ends the account's sessions: a trigger of users, which holds for whoever does it.
 -- name: user_state_set(id user_id, state text) :exec
 UPDATE users SET state = :state, updated_at = now() WHERE id = :id;
 
@@ -80,11 +85,12 @@ FOR UPDATE;
 -- name: refresh_token_facts(hash bytea) :one
 -- returns: session_id session_id, session_ended bool, session_expired bool, used_ago_us int8?, successor_salt bytea?,
 --   successor_used bool?, user_id user_id, email text, name text, role text, vendor_id vendor_id?, state text,
---   created_at timestamptz
+--   created_at timestamptz, vendor_closed bool
 SELECT s.id AS session_id, s.ended_at IS NOT NULL AS session_ended, s.expires_at <= now() AS session_expired,
        (extract(epoch FROM clock_timestamp() - t.used_at) * 1000000)::bigint AS used_ago_us, t.successor_salt,
        (SELECT n.used_at IS NOT NULL FROM refresh_token n WHERE n.hash = t.successor_hash) AS successor_used,
-       u.id AS user_id, u.email, u.name, u.role, u.vendor_id, u.state, u.created_at
+       u.id AS user_id, u.email, u.name, u.role, u.vendor_id, u.state, u.created_at,
+       EXISTS (SELECT FROM vendor v WHERE v.id = u.vendor_id AND v.state <> 'active') AS vendor_closed
 FROM refresh_token t
 JOIN session s ON s.id = t.session_id
 JOIN users u ON u.id = s.user_id
@@ -114,6 +120,19 @@ SELECT s.id
 FROM session s
 JOIN users u ON u.id = s.user_id
 WHERE s.id = :id AND s.user_id = :user_id AND s.ended_at IS NULL AND s.expires_at > now() AND u.state = 'active';
+
+-- Sessions that have ended since the transactions of a snapshot (0: all that may have tokens), and the oldest transaction that
+-- is under way now: what commits later has that number or a greater one. ended_xid is what the index goes by.
+-- name: revoked_since(since int8, window_s int8) :one
+-- returns: next int8, sessions session_id[]
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text::int8 AS next,
+       ARRAY(SELECT session_id FROM revoked_session
+             WHERE ended_xid >= (:since::int8)::text::xid8 AND ended_at > now() - make_interval(secs => :window_s)) AS sessions;
+
+-- Access tokens live a day at most.
+-- name: revoked_sweep(most int4) :exec
+DELETE FROM revoked_session
+WHERE session_id IN (SELECT session_id FROM revoked_session WHERE ended_at < now() - interval '2 days' ORDER BY ended_at LIMIT :most);
 
 -- Sessions that were over for thirty days, with their tokens. Those that ended before their time go when that has passed.
 -- name: session_sweep(most int4) :exec
@@ -145,6 +164,16 @@ LIMIT 100;
 SELECT u.id AS user_id, count(*) AS sessions
 FROM users u
 JOIN session s ON s.user_id = u.id AND s.ended_at IS NULL AND s.expires_at > now()
-WHERE u.state = 'blocked'
+LEFT JOIN vendor v ON v.id = u.vendor_id
+WHERE u.state = 'blocked' OR v.state = 'closed'
 GROUP BY u.id
+LIMIT 100;
+
+-- As long as tokens of them may run.
+-- name: verify_ended_are_revoked() :many
+-- returns: session_id session_id
+SELECT s.id AS session_id
+FROM session s
+WHERE s.ended_at > now() - interval '1 day'
+  AND NOT EXISTS (SELECT FROM revoked_session r WHERE r.session_id = s.id)
 LIMIT 100;

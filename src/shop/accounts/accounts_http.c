@@ -67,26 +67,42 @@ enum error_code user_register_handle(struct request *req, const struct api_user_
 
 /* ---- sign in ---- */
 
+/* How often the password is compared anew because it was changed meanwhile. */
+#define PASSWORD_COMPARISONS_MAX 3
+
+/* The password is compared before the transaction, because that takes long; what it was compared with is
+ * examined again under the row's lock, with all that may have happened meanwhile. */
 struct sign_in_work {
+    struct request *req;
+    struct user_id user_id;
     struct session_grant grant;
-    struct str old_hash;
-    const char *new_hash; /* NULL: the stored one is up to date */
+    struct str compared_hash;
+    char new_hash[PASSWORD_HASH_MAX]; /* empty: the stored one is up to date */
+    bool changed;                     /* another password is stored by now, or the same hashed anew */
 };
 
 static enum error_code sign_in_transaction(struct pg *db, void *context)
 {
     struct sign_in_work *work = context;
-    if (work->new_hash) {
-        struct user_password_rehash_args args = {work->grant.user.id, work->old_hash,
-                                                 str_from(work->new_hash)};
-        enum error_code code = user_password_rehash(db, args, NULL);
-        if (code)
-            return code;
-    }
-    return session_begin(db, &work->grant);
+    struct request *req = work->req;
+    struct user_lock_row row;
+    bool found;
+    enum error_code code = user_lock(db, req->arena, (struct user_lock_args){work->user_id}, &row, &found);
+    if (code)
+        return code;
+    work->changed = !found || !str_equal(row.password_hash, work->compared_hash);
+    if (work->changed)
+        return ERR_OK;
+    work->grant.user = USER_OF_ROW(row);
+    code = account_is_out(db, req->arena, &row, &req->error);
+    if (!code && work->new_hash[0])
+        code = user_password_rehash(db, (struct user_password_rehash_args){row.id, str_from(work->new_hash)},
+                                    NULL);
+    return code ? code : session_begin(db, &work->grant);
 }
 
-enum error_code session_sign_in_handle(struct request *req, const struct api_session_sign_in *in)
+static enum error_code sign_in_once(struct request *req, const struct api_session_sign_in *in,
+                                    struct sign_in_work *work)
 {
     struct user_by_email_row row = {.password_hash = STR_NONE};
     bool found = false, outdated;
@@ -96,16 +112,22 @@ enum error_code session_sign_in_handle(struct request *req, const struct api_ses
         return code;
     if (!password_verify(found ? row.password_hash : STR_NONE, in->body.password, &outdated))
         return error_set(&req->error, ERR_CREDENTIALS, "Check both and try again");
-    if (!str_equal(row.state, STR("active")))
-        return error_set(&req->error, ERR_FORBIDDEN, "This account is blocked");
+    *work = (struct sign_in_work){.req = req, .user_id = row.id, .compared_hash = row.password_hash};
+    if (outdated && password_hash(in->body.password, work->new_hash, NULL))
+        work->new_hash[0] = '\0';
+    return pg_transaction(req->db, sign_in_transaction, work);
+}
 
-    char hash[PASSWORD_HASH_MAX];
-    struct sign_in_work work = {.grant.user = USER_OF_ROW(row), .old_hash = row.password_hash};
-    if (outdated && password_hash(in->body.password, hash, NULL) == ERR_OK)
-        work.new_hash = hash;
-    code = pg_transaction(req->db, sign_in_transaction, &work);
-    if (code)
-        return code;
+enum error_code session_sign_in_handle(struct request *req, const struct api_session_sign_in *in)
+{
+    struct sign_in_work work = {.changed = true};
+    for (int attempt = 0; work.changed; attempt++) {
+        if (attempt == PASSWORD_COMPARISONS_MAX)
+            return error_set(&req->error, ERR_OVERLOADED, "This account is being changed; try again");
+        enum error_code code = sign_in_once(req, in, &work);
+        if (code)
+            return code;
+    }
     accounts_signed_in(req->db, req->arena, &work.grant.user, in->body.has_cart_id, in->body.cart_id);
     return respond_tokens(req, 200, &work.grant);
 }
@@ -124,18 +146,22 @@ enum error_code session_sign_out_handle(struct request *req, const struct api_se
     (void)in;
     enum error_code code =
         session_end(req->db, (struct session_end_args){req->principal.session_id, STR("sign_out")}, NULL);
-    return code ? code : respond_empty(req, 204);
+    if (code)
+        return code;
+    accounts_revoked_read(req->db, req->arena);
+    return respond_empty(req, 204);
 }
 
 enum error_code session_sign_out_all_handle(struct request *req, const struct api_session_sign_out_all *in)
 {
     (void)in;
-    enum error_code code = accounts_session_check(req->db, req->arena, &req->principal);
-    if (!code)
-        code = session_end_all(
-            req->db, (struct session_end_all_args){.user_id = req->principal.user_id, .why = STR("sign_out")},
-            NULL);
-    return code ? code : respond_empty(req, 204);
+    enum error_code code = session_end_all(
+        req->db, (struct session_end_all_args){.user_id = req->principal.user_id, .why = STR("sign_out")},
+        NULL);
+    if (code)
+        return code;
+    accounts_revoked_read(req->db, req->arena);
+    return respond_empty(req, 204);
 }
 
 enum error_code jwks_show_handle(struct request *req, const struct api_jwks_show *in)
@@ -162,25 +188,60 @@ enum error_code me_update_handle(struct request *req, const struct api_me_update
     return code ? code : me_show_handle(req, NULL);
 }
 
-enum error_code me_password_set_handle(struct request *req, const struct api_me_password_set *in)
+struct password_work {
+    struct request *req;
+    struct str compared_hash;
+    char new_hash[PASSWORD_HASH_MAX];
+    bool changed;
+};
+
+static enum error_code password_transaction(struct pg *db, void *context)
 {
-    const struct principal *who = &req->principal;
+    struct password_work *work = context;
+    const struct principal *who = &work->req->principal;
+    struct user_lock_row row;
+    bool found;
+    enum error_code code =
+        user_lock(db, work->req->arena, (struct user_lock_args){who->user_id}, &row, &found);
+    if (!code)
+        code = accounts_session_check(db, work->req->arena, who);
+    if (code)
+        return code;
+    work->changed = !found || !str_equal(row.password_hash, work->compared_hash);
+    return work->changed ? ERR_OK : user_password_replace(db, who->user_id, work->new_hash, who->session_id);
+}
+
+static enum error_code password_set_once(struct request *req, const struct api_me_password_set *in,
+                                         struct password_work *work)
+{
     struct user_by_id_row row;
     bool found, outdated;
-    enum error_code code = accounts_session_check(req->db, req->arena, who);
-    if (!code)
-        code = user_by_id(req->db, req->arena, (struct user_by_id_args){who->user_id}, &row, &found);
+    enum error_code code =
+        user_by_id(req->db, req->arena, (struct user_by_id_args){req->principal.user_id}, &row, &found);
     if (code)
         return code;
     if (!password_verify(found ? row.password_hash : STR_NONE, in->body.current_password, &outdated))
         return error_set(&req->error, ERR_CREDENTIALS, "The current password is wrong");
-    code = accounts_password_set(req->db, req->arena, who->user_id, row.email, row.name,
-                                 in->body.new_password, who->session_id, &req->error);
-    if (code == ERR_VALIDATION) {
-        const char *refusal = password_refusal(req->arena, in->body.new_password, row.email, row.name);
-        error_clear(&req->error);
+    const char *refusal = password_refusal(req->arena, in->body.new_password, row.email, row.name);
+    if (refusal) {
         error_field_add(&req->error, "new_password", "%s", refusal);
         return error_set(&req->error, ERR_VALIDATION, "The new password %s", refusal);
     }
-    return code ? code : respond_empty(req, 204);
+    *work = (struct password_work){.req = req, .compared_hash = row.password_hash};
+    code = password_hash(in->body.new_password, work->new_hash, &req->error);
+    return code ? code : pg_transaction(req->db, password_transaction, work);
+}
+
+enum error_code me_password_set_handle(struct request *req, const struct api_me_password_set *in)
+{
+    struct password_work work = {.changed = true};
+    for (int attempt = 0; work.changed; attempt++) {
+        if (attempt == PASSWORD_COMPARISONS_MAX)
+            return error_set(&req->error, ERR_OVERLOADED, "This account is being changed; try again");
+        enum error_code code = password_set_once(req, in, &work);
+        if (code)
+            return code;
+    }
+    accounts_revoked_read(req->db, req->arena);
+    return respond_empty(req, 204);
 }

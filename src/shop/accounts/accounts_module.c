@@ -4,10 +4,12 @@
 #include "shop/accounts/accounts_token.h"
 
 #define SWEEP_MAX 5000
+#define REVOKED_SWEEP_MAX 500000 /* rows without anything that hangs on them */
 
 static enum error_code session_sweep_task(struct task_run *run)
 {
-    return session_sweep(run->db, (struct session_sweep_args){SWEEP_MAX}, NULL);
+    enum error_code code = session_sweep(run->db, (struct session_sweep_args){SWEEP_MAX}, NULL);
+    return code ? code : revoked_sweep(run->db, (struct revoked_sweep_args){REVOKED_SWEEP_MAX}, NULL);
 }
 
 static enum error_code check_tokens(struct pg *db, struct arena *arena, struct violations *violations)
@@ -37,8 +39,20 @@ static enum error_code check_blocked(struct pg *db, struct arena *arena, struct 
     for (size_t i = 0; !code && i < rows.count; i++) {
         char id[ID_TEXT_MAX];
         user_id_text(rows.items[i].user_id, id);
-        violation_add(violations, id, "is blocked and has %lld open sessions",
+        violation_add(violations, id, "is blocked, or its vendor closed, and has %lld open sessions",
                       (long long)rows.items[i].sessions);
+    }
+    return code;
+}
+
+static enum error_code check_revoked(struct pg *db, struct arena *arena, struct violations *violations)
+{
+    struct verify_ended_are_revoked_rows rows;
+    enum error_code code = verify_ended_are_revoked(db, arena, &rows);
+    for (size_t i = 0; !code && i < rows.count; i++) {
+        char id[ID_TEXT_MAX];
+        session_id_text(rows.items[i].session_id, id);
+        violation_add(violations, id, "has ended, and servers are not told");
     }
     return code;
 }
@@ -56,7 +70,8 @@ static const struct task_definition tasks[] = {
 };
 
 static const struct schedule_definition schedules[] = {
-    {"session_sweep", 3600, "removes sessions that were over for thirty days"},
+    {"session_sweep", 3600,
+     "removes sessions that were over for thirty days, and what is kept of ended ones for servers"},
     {NULL},
 };
 
@@ -72,7 +87,9 @@ static const struct invariant invariants[] = {
     {"session_has_one_good_token",
      "an open session has exactly one unused refresh token, and used ones name their successor",
      check_tokens},
-    {"blocked_account_has_no_session", "a blocked account has no open session", check_blocked},
+    {"blocked_account_has_no_session", "a blocked account and one of a closed vendor have no open session",
+     check_blocked},
+    {"ended_session_is_revoked", "what ended within a day is in the list that servers read", check_revoked},
     {NULL},
 };
 

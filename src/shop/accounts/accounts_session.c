@@ -30,6 +30,20 @@ enum error_code session_begin(struct pg *db, struct session_grant *grant)
     return code;
 }
 
+enum error_code account_is_out(struct pg *db, struct arena *arena, const struct user_lock_row *user,
+                               struct error *error)
+{
+    if (!str_equal(user->state, STR("active")))
+        return error_set(error, ERR_FORBIDDEN, "This account is blocked");
+    if (!user->vendor_id.present)
+        return ERR_OK;
+    struct user_vendor_lock_row vendor;
+    bool open;
+    enum error_code code =
+        user_vendor_lock(db, arena, (struct user_vendor_lock_args){user->vendor_id.value}, &vendor, &open);
+    return code || open ? code : error_set(error, ERR_FORBIDDEN, "This account's vendor is closed");
+}
+
 struct refresh_work {
     struct arena *arena;
     struct refresh_token token;
@@ -70,7 +84,7 @@ static enum error_code refresh_locked(struct pg *db, struct refresh_work *work, 
     struct refresh_facts facts = {
         .session_ended = row.session_ended,
         .session_expired = row.session_expired,
-        .account_blocked = work->grant->user.state != API_USER_STATE_ACTIVE,
+        .account_blocked = work->grant->user.state != API_USER_STATE_ACTIVE || row.vendor_closed,
         .used = row.used_ago_us.present,
         .used_ago_us = row.used_ago_us.value,
         .successor_used = row.successor_used.present && row.successor_used.value,
@@ -117,6 +131,7 @@ enum error_code session_refresh(struct pg *db, struct arena *arena, struct str t
     if (code)
         return code;
     if (work.answer == ERR_TOKEN_REUSED) {
+        accounts_revoked_read(db, arena);
         char id[ID_TEXT_MAX];
         session_id_text(grant->session_id, id);
         log_write(LOG_WARN, "refresh token used twice: session ended", LOG_TEXT("session", id));

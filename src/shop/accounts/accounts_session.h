@@ -23,7 +23,11 @@ enum error_code user_draft_check(struct arena *arena, struct user_draft *draft, 
 enum error_code user_store(struct pg *db, struct arena *arena, const struct user_draft *draft,
                            struct str email, const char *hash, struct str traceparent, struct api_user *user,
                            struct error *error);
-/* In a transaction: a new session of grant->user. */
+/* In a transaction, with the row locked: ERR_FORBIDDEN when the account is blocked or its vendor closed. What
+ * is found open stays so until the transaction ends. */
+enum error_code account_is_out(struct pg *db, struct arena *arena, const struct user_lock_row *user,
+                               struct error *error);
+/* In a transaction that holds the account's row: a new session of grant->user. */
 enum error_code session_begin(struct pg *db, struct session_grant *grant);
 /* Opens its own transaction: the next tokens for a refresh token. ERR_UNAUTHENTICATED: unknown, or the
  * session is over; ERR_TOKEN_REUSED: the session has been ended because of it. */
@@ -39,6 +43,9 @@ enum error_code user_event_publish(struct pg *db, struct arena *arena, struct st
 /* In a transaction, with the row from user_lock: blocks or unblocks, unless it is so already. */
 enum error_code user_state_change(struct pg *db, struct arena *arena, struct user_id id,
                                   const struct user_lock_row *row, bool block, struct str traceparent);
+/* In a transaction: another password, which ends all sessions but `kept` (zero: all). ERR_NOT_FOUND. */
+enum error_code user_password_replace(struct pg *db, struct user_id id, const char *hash,
+                                      struct session_id kept);
 /* What cart's module asked to be told. */
 void accounts_signed_in(struct pg *db, struct arena *arena, const struct api_user *user, bool has_cart,
                         struct cart_id cart_id);

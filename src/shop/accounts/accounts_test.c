@@ -39,6 +39,7 @@ static struct token customer_token(void)
     token.principal.role = ROLE_CUSTOMER;
     token.principal.user_id = user_id_new();
     token.principal.session_id = session_id_new();
+    token.principal.expires_s = token.expires_s;
     return token;
 }
 

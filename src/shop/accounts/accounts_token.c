@@ -287,6 +287,7 @@ static const char *claims_check(const json_t *claims, struct str issuer, int64_t
     if ((who->role == ROLE_VENDOR) != (vendor.ptr != NULL) ||
         (vendor.ptr && !vendor_id_parse(vendor, &who->vendor_id)))
         return "its vendor is malformed";
+    who->expires_s = token->expires_s;
     return NULL;
 }
 

@@ -169,6 +169,12 @@ enum error_code accounts_authenticate(struct request *req, struct str bearer, st
         return ERR_OK;
     struct token token;
     const char *refusal = token_verify(&service.keys, service.issuer, bearer, now_s, &token);
+    /* Ended sessions are remembered for access_token_s: tokens of a time when that was longer end with it. */
+    int64_t last_s = token.issued_s + config()->access_token_s;
+    if (!refusal && token.expires_s > last_s) {
+        token.expires_s = token.principal.expires_s = last_s;
+        refusal = now_s >= last_s + TOKEN_SKEW_S ? "it has expired" : NULL;
+    }
     if (refusal)
         return error_set(&req->error, ERR_UNAUTHENTICATED, "The access token is refused: %s", refusal);
     token_cache_put(service.cache, bearer, &token);

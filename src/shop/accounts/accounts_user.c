@@ -44,9 +44,9 @@ enum error_code user_event_publish(struct pg *db, struct arena *arena, struct st
 static enum error_code vendor_check(struct pg *db, struct arena *arena, struct vendor_id id,
                                     struct error *error)
 {
-    struct user_vendor_exists_row row;
+    struct user_vendor_lock_row row;
     bool found;
-    enum error_code code = user_vendor_exists(db, arena, (struct user_vendor_exists_args){id}, &row, &found);
+    enum error_code code = user_vendor_lock(db, arena, (struct user_vendor_lock_args){id}, &row, &found);
     if (code || found)
         return code;
     error_clear(error); /* the callback of a transaction may run twice */
@@ -125,28 +125,32 @@ enum error_code accounts_user_create(struct pg *db, struct arena *arena, const s
     return code;
 }
 
+enum error_code user_password_replace(struct pg *db, struct user_id id, const char *hash,
+                                      struct session_id kept)
+{
+    int64_t affected;
+    enum error_code code =
+        user_password_set(db, (struct user_password_set_args){id, str_from(hash)}, &affected);
+    if (code || affected == 0)
+        return code ? code : ERR_NOT_FOUND;
+    struct session_end_all_args args = {id, {!uuid_is_zero(kept.uuid), kept}, STR("password")};
+    return session_end_all(db, args, NULL);
+}
+
 struct password_work {
     struct user_id user_id;
-    struct session_id kept;
     const char *hash;
 };
 
 static enum error_code password_transaction(struct pg *db, void *context)
 {
     const struct password_work *work = context;
-    int64_t affected;
-    enum error_code code = user_password_set(
-        db, (struct user_password_set_args){work->user_id, str_from(work->hash)}, &affected);
-    if (code || affected == 0)
-        return code ? code : ERR_NOT_FOUND;
-    struct session_end_all_args args = {
-        work->user_id, {!uuid_is_zero(work->kept.uuid), work->kept}, STR("password")};
-    return session_end_all(db, args, NULL);
+    return user_password_replace(db, work->user_id, work->hash, (struct session_id){0});
 }
 
 enum error_code accounts_password_set(struct pg *db, struct arena *arena, struct user_id user_id,
                                       struct str email, struct str name, struct str password,
-                                      struct session_id kept, struct error *error)
+                                      struct error *error)
 {
     char hash[PASSWORD_HASH_MAX];
     const char *refusal = password_refusal(arena, password, email, name);
@@ -155,7 +159,7 @@ enum error_code accounts_password_set(struct pg *db, struct arena *arena, struct
         return error_set(error, ERR_VALIDATION, "The password %s", refusal);
     }
     enum error_code code = password_hash(password, hash, error);
-    struct password_work work = {user_id, kept, hash};
+    struct password_work work = {user_id, hash};
     return code ? code : pg_transaction(db, password_transaction, &work);
 }
 
@@ -166,8 +170,6 @@ enum error_code user_state_change(struct pg *db, struct arena *arena, struct use
     if (str_equal(row->state, state))
         return ERR_OK;
     enum error_code code = user_state_set(db, (struct user_state_set_args){id, state}, NULL);
-    if (!code && block)
-        code = session_end_all(db, (struct session_end_all_args){.user_id = id, .why = STR("blocked")}, NULL);
     return code ? code
                 : user_event_publish(db, arena, block ? STR("user.blocked") : STR("user.unblocked"), id,
                                      row->role, traceparent);

@@ -6,6 +6,9 @@
  * the two. Whoever reads too slowly is closed by the server; whoever comes back says the last sequence seen
  * and goes on behind it.
  *
+ * A stream is good for as long as a request with its token would be: it ends when the token expires, and when
+ * the session ends, which each tick looks for. The last event says which.
+ *
  * Locks: `all.lock` guards the list, the queue and the marks; `stream_lock` of a stream guards its server
  * side, which the loop takes away when the client goes. The second is taken without the first. */
 #include "api.h"
@@ -15,11 +18,13 @@
 #include "base/log.h"
 #include "http/request.h"
 #include "orders_read_sql.h"
+#include "shop/accounts/accounts.h"
 #include "shop/orders/orders_internal.h"
 #include "work/work.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -27,23 +32,23 @@
 #define STREAMS_MAX 5000
 #define STREAM_THREADS 2
 #define STREAM_HEARTBEAT_US (15 * 1000000LL)
-#define STREAM_TICK_MS 1000
+#define STREAM_TICK_MS 250
 #define STREAM_EVENT_MAX ((size_t)512 * 1024)
 
 struct order_stream {
     struct order_stream *previous, *next; /* all streams */
     struct order_stream *queue_next;
     bool queued, running, again, closed, opened;
+    bool ending;         /* the last event was sent */
     struct request *req; /* until it is opened */
     struct order_id order_id;
-    struct user_id user_id;
-    bool staff;
+    struct principal reader;
     struct live_subscription *subscription;
     pthread_mutex_t stream_lock;
     struct stream *stream; /* NULL before it is opened and after the client has gone */
     int32_t sequence;      /* the last one sent */
     uint64_t parcels_hash; /* of the parcels sent last; 0: none */
-    int64_t heartbeat_due_us, ends_us;
+    int64_t heartbeat_due_us;
 };
 
 static struct {
@@ -151,7 +156,8 @@ static bool open_stream(struct pg *db, struct arena *arena, struct order_stream 
     bool found = false;
     enum error_code code =
         order_customer(db, arena, (struct order_customer_args){item->order_id}, &row, &found);
-    if (code == ERR_OK && (!found || (!item->staff && !user_id_equal(row.customer_id, item->user_id))))
+    if (code == ERR_OK && (!found || (item->reader.role == ROLE_CUSTOMER &&
+                                      !user_id_equal(row.customer_id, item->reader.user_id))))
         code = error_set(&item->req->error, ERR_NOT_FOUND, "There is no such order");
     if (code != ERR_OK) {
         request_finish(item->req, code);
@@ -196,8 +202,26 @@ static void forget(struct order_stream *item)
     free(item);
 }
 
-static void end_stream(struct order_stream *item)
+static bool has_expired(const struct order_stream *item)
 {
+    return clock_wall_us() / 1000000 >= item->reader.expires_s;
+}
+
+/* Why the stream has to end, or NULL. What this process does not know, it asks; while nobody can tell,
+ * nothing can be read either. */
+static const char *end_reason(struct pg *db, struct arena *arena, const struct order_stream *item)
+{
+    enum session_word word = accounts_session(&item->reader);
+    if (word == SESSION_UNSURE && accounts_session_check(db, arena, &item->reader) == ERR_UNAUTHENTICATED)
+        word = SESSION_ENDED;
+    return word == SESSION_ENDED ? "session_ended" : has_expired(item) ? "token_expired" : NULL;
+}
+
+static void end_stream(struct order_stream *item, const char *reason)
+{
+    char body[64];
+    snprintf(body, sizeof body, "{\"reason\":\"%s\"}", reason);
+    send_event(item, "end", 0, str_from(body));
     pthread_mutex_lock(&item->stream_lock);
     if (item->stream)
         stream_close(item->stream);
@@ -211,9 +235,13 @@ static bool visit(struct pg *db, struct arena *arena, struct order_stream *item,
         return item->opened; /* an opened one is forgotten when `closed` has been called */
     if (is_closed)
         return false;
+    if (item->ending)
+        return true;
     int64_t now_us = clock_monotonic_us();
-    if (now_us >= item->ends_us) {
-        end_stream(item);
+    const char *reason = end_reason(db, arena, item);
+    if (reason) {
+        end_stream(item, reason);
+        item->ending = true;
         return true;
     }
     enum error_code code = catch_up(db, arena, item);
@@ -234,7 +262,9 @@ static void tick(int64_t now_us)
         return;
     all.tick_due_us = now_us + STREAM_TICK_MS * 1000LL;
     for (struct order_stream *item = all.first; item; item = item->next)
-        if (item->opened && !item->running && (now_us >= item->heartbeat_due_us || now_us >= item->ends_us))
+        if (item->opened && !item->running && !item->ending &&
+            (now_us >= item->heartbeat_due_us || has_expired(item) ||
+             accounts_session(&item->reader) == SESSION_ENDED))
             enqueue(item);
 }
 
@@ -242,7 +272,9 @@ static void wait_for_work(void)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += STREAM_TICK_MS / 1000;
+    until.tv_nsec += STREAM_TICK_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
     pthread_cond_timedwait(&all.work, &all.lock, &until);
 }
 
@@ -292,7 +324,7 @@ static struct order_stream *add(struct request *req)
 {
     size_t of_user = 0;
     for (struct order_stream *other = all.first; other; other = other->next)
-        of_user += user_id_equal(other->user_id, req->principal.user_id) && !other->closed;
+        of_user += user_id_equal(other->reader.user_id, req->principal.user_id) && !other->closed;
     if (of_user >= STREAMS_PER_USER_MAX || all.count >= STREAMS_MAX || all.stopping)
         return NULL;
     struct order_stream *item = calloc(1, sizeof *item);
@@ -339,11 +371,9 @@ enum error_code order_events_handle(struct request *req, const struct api_order_
         int64_t now_us = clock_monotonic_us();
         item->req = req;
         item->order_id = in->order_id;
-        item->user_id = req->principal.user_id;
-        item->staff = req->principal.role != ROLE_CUSTOMER;
+        item->reader = req->principal;
         item->sequence = sequence;
         item->heartbeat_due_us = now_us + STREAM_HEARTBEAT_US;
-        item->ends_us = now_us + config()->access_token_s * 1000000LL;
         enqueue(item);
     }
     pthread_mutex_unlock(&all.lock);

@@ -9,7 +9,6 @@
 #include "http/pages.h"
 #include "http/request.h"
 #include "payments_sql.h"
-#include "shop/accounts/accounts.h"
 #include "shop/payments/payments_internal.h"
 
 #define EXPIRING_RETRY_S 5
@@ -189,9 +188,7 @@ static enum error_code answer(struct request *req, void *context)
 enum error_code order_pay_handle(struct request *req, const struct api_order_pay *in)
 {
     struct paying paying = {.req = req, .order_id = in->order_id};
-    enum error_code code = accounts_session_check(req->db, req->arena, &req->principal);
-    if (code == ERR_OK)
-        code = pg_transaction(req->db, prepare, &paying);
+    enum error_code code = pg_transaction(req->db, prepare, &paying);
     if (code == ERR_OK && !paying.answered_before && paying.ask) {
         struct gateway_intent_request request = {
             .payment_id = paying.attempt.id,
