@@ -1,5 +1,7 @@
 #include "base/check.h"
 
+#include "base/thread.h"
+
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -156,7 +158,8 @@ static void on_signal(int number)
 void check_signals_install(const char *role)
 {
     process_role = role;
-    struct sigaction action = {.sa_handler = on_signal};
+    thread_signal_stack();
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK};
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < SIGNAL_COUNT; i++)
         sigaction(signals[i].number, &action, &before[i]);

@@ -25,8 +25,9 @@ void check_hand_clear(void);
 void check_failed(const char *condition, const char *file, int line) __attribute__((noreturn, cold));
 
 /* From now on SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT write such a line before they end the process (or
- * before whoever had handled them, as a sanitizer does). role: a constant that is told. The handler takes no
- * lock, no memory, and calls what is async-signal-safe only. Once, before threads are started. */
+ * before whoever had handled them, as a sanitizer does), on a stack apart (base/thread.h). role: a constant
+ * that is told. The handler takes no lock, no memory, and calls what is async-signal-safe only. Once, before
+ * threads are started. */
 void check_signals_install(const char *role);
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -202,7 +203,7 @@ void log_start(enum log_level least, const char *path_or_null, struct log_bounds
     state.pending = buf_new(LOG_BUFFER_BYTES);
     state.stopping = false;
     state.running = true;
-    CHECK(pthread_create(&state.writer, NULL, writer_main, NULL) == 0);
+    CHECK(thread_start(&state.writer, "log", writer_main, NULL));
 }
 
 void log_stop(void)

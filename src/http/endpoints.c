@@ -5,6 +5,7 @@
 #include "base/config.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/thread.h"
 #include "health_sql.h"
 #include "http/pages.h"
 #include "http/server_internal.h"
@@ -67,8 +68,7 @@ void health_start(struct http_server *server)
     pthread_mutex_init(&health->lock, NULL);
     pthread_cond_init(&health->wake, NULL);
     health->started = true;
-    CHECK(pthread_create(&health->thread, NULL, health_main, server) == 0);
-    pthread_setname_np(health->thread, "health");
+    CHECK(thread_start(&health->thread, "health", health_main, server));
 }
 
 void health_stop(struct http_server *server)

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "http/server_internal.h"
 
 #include <malloc.h>
@@ -308,10 +309,9 @@ enum error_code http_server_start(const struct http_server_options *options, str
         server->loops[i] = loop_new(server, i, fds[i]);
     servers_replace(NULL, server);
     for (int i = 0; i < server->loop_count; i++) {
-        CHECK(pthread_create(&server->loops[i]->thread, NULL, loop_main, server->loops[i]) == 0);
-        char name[16];
-        snprintf(name, sizeof name, "loop-%d", i);
-        pthread_setname_np(server->loops[i]->thread, name);
+        char name[THREAD_NAME_MAX];
+        snprintf(name, sizeof name, "loop-%d", i % 1000);
+        CHECK(thread_start(&server->loops[i]->thread, name, loop_main, server->loops[i]));
     }
     *out = server;
     return ERR_OK;

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/config.h"
+#include "base/thread.h"
 
 #include <stdio.h>
 
@@ -56,10 +57,9 @@ void workers_start(struct http_server *server)
     pool->wait_max_us = config()->queue_wait_ms * 1000;
     pool->count = server->options.workers < WORKERS_MAX ? server->options.workers : WORKERS_MAX;
     for (int i = 0; i < pool->count; i++) {
-        CHECK(pthread_create(&pool->threads[i], NULL, worker_main, server) == 0);
-        char name[16];
+        char name[THREAD_NAME_MAX];
         snprintf(name, sizeof name, "worker-%d", i % 1000);
-        pthread_setname_np(pool->threads[i], name);
+        CHECK(thread_start(&pool->threads[i], name, worker_main, server));
     }
 }
 

@@ -141,18 +141,32 @@ static enum error_code connection_lost(struct pg *db, const char *during)
     return ERR_DATABASE;
 }
 
+/* libpq would print it to standard error, as lines that are none of the log. */
+static void notice(void *context, const PGresult *result)
+{
+    const struct pg *db = context;
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    log_write(LOG_WARN, "notice of the database", LOG_TEXT("role", db->role), LOG_TEXT("sqlstate", sqlstate),
+              LOG_TEXT("detail", message));
+}
+
 enum error_code pg_connect(struct pg *db)
 {
     if (db->conn)
         return ERR_OK;
     const char *keys[] = {"dbname",          "application_name", "connect_timeout",
                           "client_encoding", "options",          NULL};
-    const char *values[] = {db->url, db->role, "5", "UTF8", "-c timezone=UTC", NULL};
+    /* Notices below warnings are of searches for words that the index does not have, and of our migrations.
+     */
+    const char *values[] = {db->url, db->role, "5", "UTF8", "-c timezone=UTC -c client_min_messages=warning",
+                            NULL};
     db->conn = PQconnectdbParams(keys, values, 1);
     if (PQstatus(db->conn) != CONNECTION_OK) {
         atomic_fetch_add(&connect_failures, 1);
         return connection_lost(db, "connect");
     }
+    PQsetNoticeReceiver(db->conn, notice, db);
     if (db->settings) {
         enum error_code code = pg_execute(db, db->settings);
         if (code) {

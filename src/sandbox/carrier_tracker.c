@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "carrier_sql.h"
 #include "sandbox/sandbox_hooks.h"
 #include "sandbox/webhooks.h"
@@ -318,7 +319,7 @@ void carrier_mover_start(void)
     if (config()->sandbox_parcel_step_ms == 0)
         return; /* on demand only */
     atomic_store(&mover.stopping, false);
-    CHECK(pthread_create(&mover.thread, NULL, mover_run, NULL) == 0);
+    CHECK(thread_start(&mover.thread, "mover", mover_run, NULL));
     mover.started = true;
 }
 

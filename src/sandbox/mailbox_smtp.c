@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "mailbox_sql.h"
 
 #include <arpa/inet.h>
@@ -362,7 +363,7 @@ enum error_code mailbox_smtp_start(struct error *error)
     smtp.port = ntohs(address.any.sa_family == AF_INET6 ? address.six.sin6_port : address.four.sin_port);
     atomic_store(&smtp.stopping, false);
     for (smtp.started = 0; smtp.started < MAILBOX_THREADS; smtp.started++)
-        CHECK(pthread_create(&smtp.threads[smtp.started], NULL, run, NULL) == 0);
+        CHECK(thread_start(&smtp.threads[smtp.started], "smtp", run, NULL));
     log_write(LOG_INFO, "sandbox mailbox listens", LOG_INT("port", smtp.port));
     return ERR_OK;
 }

@@ -137,9 +137,8 @@ static enum error_code schema_make(struct pg *db, void *context)
     bool there = code == ERR_OK && str_equal(row.checksum, str_from(checksum));
     if (code == ERR_OK && !there) {
         log_write(LOG_INFO, "sandbox schema is made");
-        code =
-            pg_execute(db, "SET LOCAL client_min_messages = warning; DROP SCHEMA IF EXISTS sandbox CASCADE; "
-                           "CREATE SCHEMA sandbox");
+        code = pg_execute(db, "DROP SCHEMA IF EXISTS sandbox CASCADE; "
+                              "CREATE SCHEMA sandbox");
         for (size_t i = 0; code == ERR_OK && i < sandbox_schema_count; i++)
             code = pg_execute(db, sandbox_schema[i].sql);
         /* Constant but for the checksum, which is hex digits; COMMENT takes no parameters. */

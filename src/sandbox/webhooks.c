@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "sandbox/sandbox.h"
 #include "sandbox_sql.h"
 
@@ -270,7 +271,7 @@ enum error_code sandbox_webhooks_start(struct error *error)
     if (code)
         error_set(error, code, "sandbox: %s", pg_error(sender.db)->detail);
     else
-        CHECK(pthread_create(&sender.thread, NULL, sender_main, NULL) == 0);
+        CHECK(thread_start(&sender.thread, "sender", sender_main, NULL));
     sender.started = code == ERR_OK;
     return code;
 }

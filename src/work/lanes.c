@@ -19,6 +19,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "base/thread.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -265,21 +266,10 @@ static void drop_old_plans(struct lane *lane)
     pg_execute(lane->db, "DISCARD PLANS"); /* a lost connection shows again in the batch */
 }
 
-static void name_thread(const struct lane *lane)
-{
-    struct str role = str_from(lane->lanes->options.role);
-    if (str_starts_with(role, STR("cathay ")))
-        role = (struct str){role.ptr + 7, role.len - 7};
-    char name[16];
-    snprintf(name, sizeof name, "%.*s-%d", STR_ARG(role), lane->number % 10);
-    pthread_setname_np(pthread_self(), name);
-}
-
 static void *lane_main(void *argument)
 {
     struct lane *lane = argument;
     struct lanes *lanes = lane->lanes;
-    name_thread(lane);
     pthread_mutex_lock(&lanes->lock);
     for (;;) {
         size_t count = take_batch(lane);
@@ -312,6 +302,16 @@ static void *lane_main(void *argument)
     pthread_cond_broadcast(&lanes->work);
     pthread_mutex_unlock(&lanes->lock);
     return NULL;
+}
+
+static bool start_thread(struct lane *lane)
+{
+    struct str role = str_from(lane->lanes->options.role);
+    if (str_starts_with(role, STR("cathay ")))
+        role = (struct str){role.ptr + 7, role.len - 7};
+    char name[THREAD_NAME_MAX];
+    snprintf(name, sizeof name, "%.*s-%d", STR_ARG(role), lane->number % 10);
+    return thread_start(&lane->thread, name, lane_main, lane);
 }
 
 static void lanes_free(struct lanes *lanes)
@@ -362,7 +362,7 @@ enum error_code lanes_start(const struct lanes_options *options, struct lanes **
         CHECK(lane->in_flight && lane->batch);
     }
     for (int i = 0; i < options->lanes; i++) {
-        if (pthread_create(&lanes->lane[i].thread, NULL, lane_main, &lanes->lane[i]) == 0)
+        if (start_thread(&lanes->lane[i]))
             continue;
         join(lanes, i);
         lanes_free(lanes);

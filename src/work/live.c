@@ -10,6 +10,7 @@
 #include "base/config.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/thread.h"
 #include "live_sql.h"
 #include "work/registry.h"
 #include "work/stop.h"
@@ -286,7 +287,7 @@ enum error_code live_start(struct error *error)
                       count_subscriptions, NULL);
     live.running = true;
     pthread_mutex_lock(&live.lock); /* live.thread is read under it */
-    CHECK(pthread_create(&live.thread, NULL, live_main, NULL) == 0);
+    CHECK(thread_start(&live.thread, "live", live_main, NULL));
     pthread_mutex_unlock(&live.lock);
     return ERR_OK;
 }

@@ -16,6 +16,7 @@
 #include "base/config.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/thread.h"
 #include "redis/shared_cache.h"
 #include "relay_sql.h"
 #include "work/registry.h"
@@ -424,7 +425,7 @@ enum error_code relay_start(struct relay **out, struct error *error)
     stop_init(&relay->stop);
     register_metrics(relay);
     work_task_find(STR("")); /* builds the registry: its complaints belong to the start */
-    CHECK(pthread_create(&relay->thread, NULL, relay_main, relay) == 0);
+    CHECK(thread_start(&relay->thread, "relay", relay_main, relay));
     *out = relay;
     return ERR_OK;
 }

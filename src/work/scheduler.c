@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "schedule_sql.h"
 #include "work/registry.h"
 #include "work/stop.h"
@@ -101,7 +102,7 @@ enum error_code scheduler_start(struct scheduler **out, struct error *error)
     scheduler->db = pg_new(config()->database_url, "cathay scheduler", NULL);
     scheduler->arena = arena_new();
     stop_init(&scheduler->stop);
-    CHECK(pthread_create(&scheduler->thread, NULL, scheduler_main, scheduler) == 0);
+    CHECK(thread_start(&scheduler->thread, "scheduler", scheduler_main, scheduler));
     *out = scheduler;
     return ERR_OK;
 }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "work/execute.h"
 #include "work/registry.h"
 #include "work/stop.h"
@@ -196,9 +197,9 @@ enum error_code worker_start(int threads, struct worker **out, struct error *err
         thread->db = pg_new(config()->database_url, "cathay worker", NULL);
         thread->redis = redis_new(config()->redis_url);
         thread->arena = arena_new();
-        CHECK(pthread_create(&thread->thread, NULL, worker_main, thread) == 0);
+        CHECK(thread_start(&thread->thread, "task", worker_main, thread));
     }
-    CHECK(pthread_create(&worker->heartbeat, NULL, heartbeat_main, worker) == 0);
+    CHECK(thread_start(&worker->heartbeat, "heartbeat", heartbeat_main, worker));
     *out = worker;
     return ERR_OK;
 }

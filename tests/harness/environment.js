@@ -94,6 +94,7 @@ class Role {
   /** As a crash does it. */
   async kill(signal = 'SIGKILL') {
     this.stopping = true;
+    this.killed = true;
     this.child.kill(signal);
     await this.exited;
   }
@@ -109,6 +110,23 @@ class Role {
     assert.ok(!this.late, `cathay ${this.name} did not stop within ${STOP_TIMEOUT_MS} ms of SIGTERM; see ${this.log}`);
     assert.deepStrictEqual(this.end, { code: 0, signal: null }, `cathay ${this.name} did not end well; see ${this.log}\n${tail(this.log)}`);
   }
+}
+
+/**
+ * The first line of a process's log that is none: each is a JSON object, or a word to whoever starts it ("listening on …"). What a kill
+ * broke off is let through, and whole reports of sanitizers, which tests of crashes ask for.
+ */
+function strayLine(role) {
+  if (!role.child || role.supervised || role.died) return null;
+  const isLine = (line) => {
+    if (line === '' || /^(cathay [a-z]+: |listening on )/.test(line) || (role.killed && line.startsWith('{'))) return true;
+    try {
+      return JSON.parse(line).constructor === Object;
+    } catch {
+      return false;
+    }
+  };
+  return fs.readFileSync(role.log, 'utf8').split('\n').find((line) => !isLine(line)) ?? null;
 }
 
 function tail(file) {
@@ -372,6 +390,8 @@ class Environment {
     for (const role of [...(this.roles?.values() ?? [])].reverse()) {
       if (role.died) failures.push(new Error(role.died));
       await role.stop().catch((error) => failures.push(error));
+      const stray = strayLine(role);
+      if (stray !== null) failures.push(new Error(`the log of cathay ${role.name} has a line that is no JSON: ${stray}; see ${path.relative(project, role.log)}`));
     }
     await this.db?.end().catch(() => {});
     if (!this.owned) await dropDatabase(this.postgresSocket, this.database).catch((error) => failures.push(error));

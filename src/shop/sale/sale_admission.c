@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "sale_sql.h"
 #include "shop/sale/sale_internal.h"
 
@@ -301,9 +302,8 @@ enum error_code sale_start(const char *database_url, const char *redis_url, stru
     door.returns = calloc(RETURNS_MAX, sizeof *door.returns);
     CHECK(door.returns);
     door.stopping = false;
-    if (pthread_create(&door.thread, NULL, door_main, NULL) != 0)
+    if (!thread_start(&door.thread, "sale-door", door_main, NULL))
         return error_set(error, ERR_INTERNAL, "a thread for the admission to sales could not be made");
-    pthread_setname_np(door.thread, "sale-door");
     door.running = true;
     return sale_board_start(database_url, redis_url, error);
 }

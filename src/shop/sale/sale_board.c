@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "sale_sql.h"
 #include "shop/sale/sale_internal.h"
 
@@ -312,9 +313,8 @@ enum error_code sale_board_start(const char *database_url, const char *redis_url
     board.redis = redis_new(redis_url);
     board.arena = arena_new();
     board.stopping = false;
-    if (pthread_create(&board.thread, NULL, board_main, NULL) != 0)
+    if (!thread_start(&board.thread, "sale-board", board_main, NULL))
         return error_set(error, ERR_INTERNAL, "a thread for the board of sales could not be made");
-    pthread_setname_np(board.thread, "sale-board");
     board.running = true;
     return ERR_OK;
 }
