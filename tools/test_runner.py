@@ -639,6 +639,8 @@ def main():
     def stop(number, _frame):
         raise KeyboardInterrupt
 
+    # Started behind an & of a script, Ctrl-C is ignored here and in all that tests start, which would make some of them fail.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGHUP, stop)
     try:
