@@ -45,7 +45,7 @@ size_t cart_merge(const struct cart_item *own, size_t own_count, const struct ca
 
 /* A line against the shop as it is now. */
 struct cart_line_facts {
-    bool for_sale; /* variant active, product published */
+    bool for_sale; /* variant active, product published, vendor active */
     bool has_price;
     int64_t price_minor;
     bool has_seen_price;

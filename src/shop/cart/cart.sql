@@ -12,12 +12,13 @@ ON CONFLICT (user_id) WHERE state = 'open' DO NOTHING;
 SELECT c.id, c.user_id, c.currency::text, c.state, c.version, c.updated_at,
        i.variant_id, i.quantity, i.saved, i.seen_price_minor, i.added_at,
        v.product_id, v.vendor_id, v.sku, v.title, v.options::json, p.name AS product_name, p.tender,
-       p.category_path, v.state = 'active' AND p.state = 'published' AS for_sale, m.id AS media_id, r.amount_minor AS price_minor,
+       p.category_path, v.state = 'active' AND p.state = 'published' AND ven.state = 'active' AS for_sale, m.id AS media_id, r.amount_minor AS price_minor,
        s.available
 FROM cart c
 LEFT JOIN cart_item i ON i.cart_id = c.id
 LEFT JOIN variant v ON v.id = i.variant_id
 LEFT JOIN product p ON p.id = v.product_id
+LEFT JOIN vendor ven ON ven.id = p.vendor_id
 LEFT JOIN LATERAL (
     SELECT id FROM media WHERE media.product_id = p.id ORDER BY position, id LIMIT 1
 ) m ON true
@@ -58,7 +59,7 @@ UPDATE cart SET currency = :currency WHERE id = :id;
 -- What must be known before a line is written: the variant with price and stock, and the cart's line and number of lines.
 -- name: cart_item_facts(cart_id cart_id, variant_id variant_id, currency text) :one
 -- returns: for_sale bool, price_minor int8?, available int8, quantity int4?, saved bool?, line_count int8
-SELECT v.state = 'active' AND p.state = 'published' AS for_sale,
+SELECT v.state = 'active' AND p.state = 'published' AND ven.state = 'active' AS for_sale,
        (SELECT amount_minor FROM price
         WHERE price.variant_id = v.id AND price.currency = :currency::bpchar
           AND valid_from <= now() AND (valid_until IS NULL OR valid_until > now())
@@ -68,6 +69,7 @@ SELECT v.state = 'active' AND p.state = 'published' AS for_sale,
        (SELECT count(*) FROM cart_item WHERE cart_item.cart_id = :cart_id) AS line_count
 FROM variant v
 JOIN product p ON p.id = v.product_id
+JOIN vendor ven ON ven.id = p.vendor_id
 LEFT JOIN cart_item i ON i.cart_id = :cart_id AND i.variant_id = v.id
 WHERE v.id = :variant_id;
 

@@ -188,6 +188,11 @@ SET state = :state, published_at = CASE WHEN :state = 'published' THEN coalesce(
     version = version + 1, updated_at = now()
 WHERE id = :product_id;
 
+-- A vendor who closes waits until a product of his that is being published is, so that it is among those that leave the lists.
+-- name: product_vendor_hold(product_id product_id) :one
+-- returns: vendor_id vendor_id
+SELECT ven.id AS vendor_id FROM product p JOIN vendor ven ON ven.id = p.vendor_id WHERE p.id = :product_id FOR SHARE OF ven;
+
 -- What stands in the way of publishing.
 -- name: product_publish_check(product_id product_id) :one
 -- returns: vendor_state text, variants int8, unpriced int8, pictures int8
@@ -266,10 +271,12 @@ FROM vendor v WHERE v.id = :vendor_id;
 -- returns: version int4
 SELECT v.version FROM vendor v WHERE v.id = :vendor_id FOR NO KEY UPDATE;
 
+-- Who closes is leaving until the task listing_vendor has taken everything out of the lists.
 -- name: vendor_update(vendor_id vendor_id, slug text?, name text?, state text?) :one
 -- returns: version int4, body json
 UPDATE vendor AS made
-SET slug = coalesce(:slug, slug), name = coalesce(:name, name), state = coalesce(:state, state), version = version + 1
+SET slug = coalesce(:slug, slug), name = coalesce(:name, name), state = coalesce(:state, state), version = version + 1,
+    leaving = coalesce(:state, state) = 'closed' AND (state <> 'closed' OR leaving)
 WHERE id = :vendor_id
 RETURNING made.version, json_build_object('id', wire_id('ven', made.id), 'slug', made.slug, 'name', made.name, 'state', made.state,
     'version', made.version, 'created_at', made.created_at) AS body;

@@ -191,10 +191,14 @@ enum error_code product_update_handle(struct request *req, const struct api_prod
 
 static enum error_code check_publishable(struct request *req, struct product_id id)
 {
+    struct product_vendor_hold_row vendor;
     struct product_publish_check_row row;
     bool found;
     enum error_code code =
-        product_publish_check(req->db, req->arena, (struct product_publish_check_args){id}, &row, &found);
+        product_vendor_hold(req->db, req->arena, (struct product_vendor_hold_args){id}, &vendor, &found);
+    if (!code)
+        code =
+            product_publish_check(req->db, req->arena, (struct product_publish_check_args){id}, &row, &found);
     if (code)
         return code;
     struct error *error = &req->error;

@@ -13,10 +13,9 @@
 #define COUNTED_LISTS 50
 
 static const struct event_definition events[] = {
-    {"product.created", NULL},          {"product.changed", "product"},
-    {"product.published", "product"},   {"product.archived", "product"},
-    {"category.changed", "category"},   {"vendor.changed", "vendor"},
-    {"attribute.changed", "attribute"}, {NULL},
+    {"product.created", NULL},          {"product.changed", "product"},   {"product.published", "product"},
+    {"product.archived", "product"},    {"category.changed", "category"}, {"vendor.changed", "vendor"},
+    {"attribute.changed", "attribute"}, {"listing.changed", "listing"},   {NULL},
 };
 
 static const char *const on_stock[] = {"stock.changed", NULL};

@@ -78,15 +78,19 @@ enum error_code listing_vendor_task(struct task_run *run)
     enum error_code code = listing_vendor_batch(
         run->db, run->arena, (struct listing_vendor_batch_args){vendor_id, after_of(run), PRODUCT_BATCH},
         &rows);
-    if (code || rows.count == 0)
+    if (code)
         return code;
-    struct product_id *ids = ARENA_ARRAY(run->arena, struct product_id, rows.count);
+    struct product_id *ids = ARENA_ARRAY(run->arena, struct product_id, rows.count + 1);
     for (size_t i = 0; i < rows.count; i++)
         ids[i] = rows.items[i].id;
-    code = lock_and_refresh(run, ids, rows.count);
-    return code || rows.count < PRODUCT_BATCH
-               ? code
-               : go_on_behind(run, "listing_vendor", vendor_id.uuid, ids[rows.count - 1]);
+    if (rows.count > 0)
+        code = lock_and_refresh(run, ids, rows.count);
+    if (code)
+        return code;
+    if (rows.count == PRODUCT_BATCH)
+        return go_on_behind(run, "listing_vendor", vendor_id.uuid, ids[rows.count - 1]);
+    code = listing_vendor_left(run->db, (struct listing_vendor_left_args){vendor_id}, NULL);
+    return code ? code : catalog_publish(run->db, "listing.changed", vendor_id.uuid, 0);
 }
 
 /* Its first step has no "after"; the task of that step names the round. */

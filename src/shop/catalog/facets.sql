@@ -47,7 +47,8 @@ CROSS JOIN LATERAL (
     SELECT count(*) AS count,
            string_agg(array_send(way.keys || (way.price_minor * 2 + way.in_stock::integer)), '')
                FILTER (WHERE (NOT s.wide OR way.keys @> s.keys) AND (s.least IS NULL OR way.price_minor >= s.least)
-                         AND (s.most IS NULL OR way.price_minor <= s.most) AND (way.in_stock OR NOT s.stock)) AS products
+                         AND (s.most IS NULL OR way.price_minor <= s.most) AND (way.in_stock OR NOT s.stock)
+                         AND coalesce(NOT way.keys && (SELECT listing_leaving()), true)) AS products
     FROM (
         (SELECT l.keys, l.price_minor, l.in_stock FROM listing l
          WHERE s.narrow AND listing_paired(l.keys) @> listing_to_find(s.keys) AND l.currency = :currency::char(3)
@@ -93,6 +94,7 @@ CROSS JOIN LATERAL (
     WHERE c.list_id = list.id AND c.currency = list.currency AND c.facet = f.facet AND c.count > 0
     ORDER BY c.count DESC, c.key DESC LIMIT 50) most
 JOIN listing_key_name n ON n.key = most.key
+WHERE most.key <> ALL (coalesce((SELECT listing_leaving()), '{}'))
 UNION ALL
 SELECT 'category', child.id::text, c.count, 0
 FROM list

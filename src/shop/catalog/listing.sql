@@ -3,6 +3,7 @@
 -- found first and sorted (listing_narrow); listing_plan says which of both costs less. Search begins with the words.
 --
 -- keys: what is asked for beside standing in the list.
+-- leaving: the vendors who have closed and whose products still wait to be taken out of the lists; hardly ever any.
 -- Filters that were not asked for are NULL and fold away when PostgreSQL plans with the values at hand.
 
 -- Newest first.
@@ -13,7 +14,8 @@ WITH asked AS MATERIALIZED (
            coalesce(:after_key::timestamptz, 'infinity') AS after_key, coalesce(:after_id::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') AS after_id
     FROM (SELECT coalesce(:value_list::uuid, listing_to_read(:category_id, :vendor_id, :brand)) AS list_id, :currency::char(3) AS currency, :keys::bigint[] AS keys,
                  :price_least::bigint AS least, :price_most::bigint AS most,
-                 :in_stock_only::boolean AS in_stock_only, CASE WHEN :typed::text IS NOT NULL THEN search_query(:typed) END AS words) f
+                 :in_stock_only::boolean AS in_stock_only, CASE WHEN :typed::text IS NOT NULL THEN search_query(:typed) END AS words,
+                 listing_leaving() AS leaving) f
 ), page AS (
     SELECT at.product_id, at.published_at, row_number() OVER (ORDER BY at.published_at DESC, at.product_id DESC) AS n
     FROM asked
@@ -24,6 +26,7 @@ WITH asked AS MATERIALIZED (
           AND (asked.least IS NULL OR at.price_minor >= asked.least) AND (asked.most IS NULL OR at.price_minor <= asked.most)
           AND (at.in_stock OR NOT asked.in_stock_only)
           AND (asked.keys IS NULL OR at.keys @> asked.keys)
+          AND (asked.leaving IS NULL OR NOT at.keys && asked.leaving)
           AND (asked.words IS NULL OR EXISTS (
               SELECT FROM listing l WHERE l.product_id = at.product_id AND l.currency = at.currency AND l.search @@ asked.words))
         ORDER BY at.published_at DESC, at.product_id DESC
@@ -45,7 +48,8 @@ WITH asked AS MATERIALIZED (
            greatest(:after_key::bigint, f.least) AS after_key, CASE WHEN :after_key::bigint >= f.least THEN :after_id::uuid ELSE '00000000-0000-0000-0000-000000000000' END AS after_id
     FROM (SELECT coalesce(:value_list::uuid, listing_to_read(:category_id, :vendor_id, :brand)) AS list_id, :currency::char(3) AS currency, :keys::bigint[] AS keys,
                  coalesce(:price_least::bigint, 0) AS least, coalesce(:price_most::bigint, 9223372036854775807) AS most,
-                 :in_stock_only::boolean AS in_stock_only, CASE WHEN :typed::text IS NOT NULL THEN search_query(:typed) END AS words) f
+                 :in_stock_only::boolean AS in_stock_only, CASE WHEN :typed::text IS NOT NULL THEN search_query(:typed) END AS words,
+                 listing_leaving() AS leaving) f
 ), page AS (
     SELECT at.product_id, at.price_minor, row_number() OVER (ORDER BY at.price_minor, at.product_id) AS n
     FROM asked
@@ -56,6 +60,7 @@ WITH asked AS MATERIALIZED (
           AND at.price_minor <= asked.most
           AND (at.in_stock OR NOT asked.in_stock_only)
           AND (asked.keys IS NULL OR at.keys @> asked.keys)
+          AND (asked.leaving IS NULL OR NOT at.keys && asked.leaving)
           AND (asked.words IS NULL OR EXISTS (
               SELECT FROM listing l WHERE l.product_id = at.product_id AND l.currency = at.currency AND l.search @@ asked.words))
         ORDER BY at.price_minor, at.product_id
@@ -77,7 +82,8 @@ WITH asked AS MATERIALIZED (
            least(:after_key::bigint, f.most) AS after_key, CASE WHEN :after_key::bigint <= f.most THEN :after_id::uuid ELSE 'ffffffff-ffff-ffff-ffff-ffffffffffff' END AS after_id
     FROM (SELECT coalesce(:value_list::uuid, listing_to_read(:category_id, :vendor_id, :brand)) AS list_id, :currency::char(3) AS currency, :keys::bigint[] AS keys,
                  coalesce(:price_least::bigint, 0) AS least, coalesce(:price_most::bigint, 9223372036854775807) AS most,
-                 :in_stock_only::boolean AS in_stock_only, CASE WHEN :typed::text IS NOT NULL THEN search_query(:typed) END AS words) f
+                 :in_stock_only::boolean AS in_stock_only, CASE WHEN :typed::text IS NOT NULL THEN search_query(:typed) END AS words,
+                 listing_leaving() AS leaving) f
 ), page AS (
     SELECT at.product_id, at.price_minor, row_number() OVER (ORDER BY at.price_minor DESC, at.product_id DESC) AS n
     FROM asked
@@ -88,6 +94,7 @@ WITH asked AS MATERIALIZED (
           AND at.price_minor >= asked.least
           AND (at.in_stock OR NOT asked.in_stock_only)
           AND (asked.keys IS NULL OR at.keys @> asked.keys)
+          AND (asked.leaving IS NULL OR NOT at.keys && asked.leaving)
           AND (asked.words IS NULL OR EXISTS (
               SELECT FROM listing l WHERE l.product_id = at.product_id AND l.currency = at.currency AND l.search @@ asked.words))
         ORDER BY at.price_minor DESC, at.product_id DESC
@@ -109,7 +116,8 @@ WITH asked AS MATERIALIZED (
            coalesce(:after_key::text, '') AS after_key, coalesce(:after_id::uuid, '00000000-0000-0000-0000-000000000000') AS after_id
     FROM (SELECT coalesce(:value_list::uuid, listing_to_read(:category_id, :vendor_id, :brand)) AS list_id, :currency::char(3) AS currency, :keys::bigint[] AS keys,
                  :price_least::bigint AS least, :price_most::bigint AS most,
-                 :in_stock_only::boolean AS in_stock_only, CASE WHEN :typed::text IS NOT NULL THEN search_query(:typed) END AS words) f
+                 :in_stock_only::boolean AS in_stock_only, CASE WHEN :typed::text IS NOT NULL THEN search_query(:typed) END AS words,
+                 listing_leaving() AS leaving) f
 ), page AS (
     SELECT at.product_id, at.sort_name, row_number() OVER (ORDER BY at.sort_name, at.product_id) AS n
     FROM asked
@@ -120,6 +128,7 @@ WITH asked AS MATERIALIZED (
           AND (asked.least IS NULL OR at.price_minor >= asked.least) AND (asked.most IS NULL OR at.price_minor <= asked.most)
           AND (at.in_stock OR NOT asked.in_stock_only)
           AND (asked.keys IS NULL OR at.keys @> asked.keys)
+          AND (asked.leaving IS NULL OR NOT at.keys && asked.leaving)
           AND (asked.words IS NULL OR EXISTS (
               SELECT FROM listing l WHERE l.product_id = at.product_id AND l.currency = at.currency AND l.search @@ asked.words))
         ORDER BY at.sort_name, at.product_id
@@ -174,7 +183,7 @@ WITH asked AS MATERIALIZED (
     SELECT :pairs::bigint[] AS pairs, :currency::char(3) AS currency, coalesce(:price_least::bigint, 0) AS least,
            coalesce(:price_most::bigint, 9223372036854775807) AS most, :in_stock_only::boolean AS in_stock_only,
            :page_size::integer + 1 AS most_products, :sort AS sort, :after_number::bigint AS after_number, :after_text::text AS after_text,
-           :after_id::uuid AS after_id
+           :after_id::uuid AS after_id, listing_leaving() AS leaving
 ), found AS (
     SELECT l.product_id, l.sort_name, l.ctid AS at,
            CASE asked.sort WHEN 'n' THEN -(date_part('epoch', l.published_at) * 1000000)::bigint WHEN 'u' THEN l.price_minor
@@ -182,6 +191,7 @@ WITH asked AS MATERIALIZED (
     FROM asked, listing l
     WHERE listing_paired(l.keys) @> asked.pairs -- which proves that it has the keys, as surely as a key stands for its name: the row need not be asked again
       AND l.currency = asked.currency AND l.price_minor BETWEEN asked.least AND asked.most AND (l.in_stock OR NOT asked.in_stock_only)
+      AND (asked.leaving IS NULL OR NOT l.keys && asked.leaving)
 ), page AS (
     SELECT f.*, row_number() OVER (ORDER BY f.number, CASE asked.sort WHEN 'a' THEN f.sort_name END, CASE WHEN asked.sort IN ('n', 'd') THEN f.product_id END DESC,
                                             f.product_id) AS n
@@ -213,7 +223,8 @@ WITH page AS (
     SELECT h.product_id, h.score, row_number() OVER (ORDER BY h.score DESC, h.product_id DESC) AS n
     FROM listing_hits(CASE WHEN :corrected::boolean THEN search_corrected(:typed) ELSE search_query(:typed) END, :currency,
                       listing_keys(ARRAY[:category_id::uuid], :vendor_id, :brand, :facets), :price_least, :price_most, :in_stock_only) h
-    WHERE :after_key::bigint IS NULL OR (h.score, h.product_id) < (:after_key, :after_id)
+    WHERE (:after_key::bigint IS NULL OR (h.score, h.product_id) < (:after_key, :after_id))
+      AND coalesce(NOT h.keys && (SELECT listing_leaving()), true)
     ORDER BY h.score DESC, h.product_id DESC
     LIMIT :page_size + 1
 )
@@ -305,6 +316,11 @@ SELECT p.id FROM product p WHERE p.id = ANY(:product_ids) ORDER BY p.id FOR NO K
 SELECT p.id FROM product p
 WHERE p.vendor_id = :vendor_id AND p.id > :after AND p.state = 'published'
 ORDER BY p.id LIMIT :most;
+
+-- Nothing of it is listed any more: until then its state is looked at in each reading.
+-- name: listing_vendor_left(vendor_id vendor_id) :exec
+UPDATE vendor v SET leaving = false
+WHERE v.id = :vendor_id AND v.leaving AND NOT EXISTS (SELECT FROM listing_place at WHERE at.list_id = v.id);
 
 -- Products behind `after` in the order of their ids, also those that are not on sale: what is listed of them goes.
 -- name: listing_relist_batch(after product_id, most int4) :many

@@ -68,6 +68,8 @@ static enum error_code respond_listing(struct request *req, enum order order, co
         memcpy(last.text, page->text.ptr, text_length);
     size_t bytes = POSITION_FIXED_BYTES + text_length;
     request_cache_tag(req, STR("product"), (struct uuid){{0}});
+    request_cache_tag(req, STR("vendor"), (struct uuid){{0}});
+    request_cache_tag(req, STR("listing"), (struct uuid){{0}}); /* a vendor opens again, in steps */
     if (!facets.ptr)
         return respond_items(req, page->items, page->more, &last, bytes);
     struct buf body = buf_new(BUF_DEFAULT_MAX);

@@ -101,14 +101,18 @@ FROM claim WHERE s.id = claim.sale_id;
 
 -- ── endpoints ──
 
--- No row when there is no such variant.
+-- No row when there is no such variant, or it is archived, its product is, or its vendor is closed. A draft may be announced: shoppers see
+-- the sale once it is published.
 -- name: sale_create(id sale_id, variant_id variant_id, currency text, price_minor int8, quantity int4, per_customer int4,
 -- starts_at timestamptz, ends_at timestamptz, created_by user_id) :one
 -- returns: body json
 INSERT INTO sale (id, variant_id, currency, price_minor, quantity, per_customer, starts_at, ends_at, created_by)
 SELECT :id::uuid, v.id, :currency::text, :price_minor::int8, :quantity::int4, :per_customer::int4, :starts_at::timestamptz, :ends_at::timestamptz,
        :created_by::uuid
-FROM variant v WHERE v.id = :variant_id
+FROM variant v
+JOIN product p ON p.id = v.product_id AND p.state <> 'archived'
+JOIN vendor ven ON ven.id = p.vendor_id AND ven.state = 'active'
+WHERE v.id = :variant_id AND v.state = 'active'
 RETURNING sale_staff_json(sale) AS body;
 
 -- name: sale_cancel_row(sale_id sale_id) :one
@@ -116,19 +120,21 @@ RETURNING sale_staff_json(sale) AS body;
 UPDATE sale SET cancelled_at = coalesce(cancelled_at, now()), version = version + 1 WHERE id = :sale_id
 RETURNING sale_staff_json(sale) AS body;
 
+-- No row while its goods are not on sale, as with a product's page.
 -- name: sale_body(sale_id sale_id) :one
 -- returns: body json
-SELECT sale_json(s) AS body FROM sale s WHERE s.id = :sale_id;
+SELECT sale_json(s) AS body FROM sale s WHERE s.id = :sale_id AND variant_is_on_sale(s.variant_id);
 
 -- name: sale_staff_body(sale_id sale_id) :one
 -- returns: body json
 SELECT sale_staff_json(s) AS body FROM sale s WHERE s.id = :sale_id;
 
--- Those to come and those that are on, the next to end first.
+-- Those to come and those that are on, of goods that are on sale, the next to end first.
 -- name: sale_list_body(most int8) :one
 -- returns: body json
 SELECT json_build_object('items', coalesce(json_agg(sale_json(s) ORDER BY s.ends_at, s.id), '[]')) AS body
-FROM (SELECT * FROM sale WHERE ends_at > now() AND cancelled_at IS NULL ORDER BY ends_at, id LIMIT :most) s;
+FROM (SELECT * FROM sale WHERE ends_at > now() AND cancelled_at IS NULL AND variant_is_on_sale(variant_id)
+      ORDER BY ends_at, id LIMIT :most) s;
 
 -- name: sale_staff_page(before sale_id?, page_size int4) :one
 -- returns: items json, more bool, last_id sale_id?

@@ -69,8 +69,8 @@ static enum error_code create(struct request *req, void *context)
     bool found;
     enum error_code code = sale_create(req->db, req->arena, args, &row, &found);
     if (!code && !found) {
-        error_field_add(&req->error, "variant_id", "is not a variant");
-        return error_set(&req->error, ERR_VALIDATION, "There is no such variant");
+        error_field_add(&req->error, "variant_id", "is not a variant that can be sold");
+        return error_set(&req->error, ERR_VALIDATION, "There is no such variant, or it is off sale");
     }
     if (!code)
         code = publish_change(req->db, args.id);
