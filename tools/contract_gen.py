@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The contract, api/openapi.yaml, becomes C.
 
-    contract_gen.py --ids src/base/ids.def --errors src/base/error_codes.def --out-dir DIR api/openapi.yaml
+    contract_gen.py --ids src/base/ids.def --errors src/base/error_codes.def [--version V] --out-dir DIR api/openapi.yaml
 
 writes api.h and api.c (route table, request structs, tables for http/api_decode.c, encoders), openapi_json.c and
 openapi.json (the contract as minified JSON). docs/architecture.md, "The contract generator", describes extensions and C
@@ -28,6 +28,7 @@ SESSIONS = ["strict", "immediate", "none"]
 BODY_MAX = 65536
 PATH_PARAMS_MAX = 8  # API_PATH_PARAMS_MAX in src/http/api_decode.h
 SEGMENTS_MAX = 16  # in src/http/router.c
+VERSION_ELSEWHERE = "see meson.build"
 PLACES = {"path": "API_PLACE_PATH", "query": "API_PLACE_QUERY", "header": "API_PLACE_HEADER"}
 
 OPERATION_KEYS = {"operationId", "summary", "description", "tags", "parameters", "requestBody", "responses", "security",
@@ -541,7 +542,7 @@ def constant(text):
     return snake(text).upper()
 
 
-def json_text(contract):
+def json_text(contract, version):
     """The document for other programs: identifiers get their pattern and problems their codes, so that any validator can
     check them."""
     def convert(node):
@@ -552,6 +553,8 @@ def json_text(contract):
             return out
         return [convert(child) for child in node] if isinstance(node, list) else node
     document = convert(contract.document)
+    if version:
+        document["info"]["version"] = version
     problem = document.get("components", {}).get("schemas", {}).get("Problem", {})
     code = problem.get("properties", {}).get("code")
     if isinstance(code, dict) and "enum" not in code:
@@ -588,6 +591,7 @@ def main():
     arguments.add_argument("--ids", required=True)
     arguments.add_argument("--errors", required=True)
     arguments.add_argument("--out-dir", required=True)
+    arguments.add_argument("--version", help="becomes info.version, where the contract has to say 'see meson.build'")
     arguments.add_argument("--root", default=os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
                            help="paths in messages are relative to this folder")
     arguments.add_argument("contract")
@@ -602,11 +606,14 @@ def main():
     if document is not None:
         contract = Contract(document, wrongs, id_kinds, error_codes)
         contract.read()
+        info = document.get("info")
+        if options.version and isinstance(info, Map) and info.get("version") != VERSION_ELSEWHERE:
+            wrongs.add(info.line_of("version"), f"info.version should be '{VERSION_ELSEWHERE}', where it stands alone")
     if wrongs.found:
         print(wrongs.text(), file=sys.stderr)
         return 1
     os.makedirs(options.out_dir, exist_ok=True)
-    text = json_text(contract)
+    text = json_text(contract, options.version)
     write(options.out_dir, "api.h", header(contract))
     write(options.out_dir, "api.c", source(contract))
     write(options.out_dir, "openapi_json.c", json_source(text))

@@ -2,6 +2,7 @@
 #include "app/commands.h"
 #include "base/config.h"
 #include "base/log.h"
+#include "cathay_version.h"
 #include "pg/pg.h"
 
 #include <malloc.h>

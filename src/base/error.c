@@ -60,7 +60,7 @@ void error_field_add(struct error *error, const char *field, const char *format,
 void error_clear(struct error *error)
 {
     error->code = ERR_OK;
-    error->detail[0] = error->hint[0] = error->sqlstate[0] = error->constraint[0] = '\0';
+    error->detail[0] = error->sqlstate[0] = error->constraint[0] = '\0';
     error->retry_after_s = 0;
     error->field_count = 0;
 }

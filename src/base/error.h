@@ -23,7 +23,6 @@ struct error_field {
 struct error {
     enum error_code code;
     char detail[256];
-    char hint[160];   /* for logs and command lines: what to do about it; never sent to clients */
     char sqlstate[6]; /* of the statement that failed, else "" */
     char constraint[64];
     int64_t retry_after_s;

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "cathay_version.h"
 #include "http/redact.h"
 #include "pg/pg.h"
 
@@ -209,7 +210,7 @@ static void attempt_run(const struct http_partner *partner, const struct http_ca
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_NOPROXY, "127.0.0.1,localhost,::1");
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "cathay-shop/0.1");
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "cathay-shop/" CATHAY_VERSION);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)partner->timeout_ms);
     curl_easy_setopt(
         curl, CURLOPT_CONNECTTIMEOUT_MS,

@@ -118,7 +118,7 @@ static void log_fault(struct http_exchange *x, enum error_code code)
     log_context_set(x->req.request_id, x->req.traceparent);
     log_write(LOG_ERROR, "request failed", LOG_TEXT("code", error_text(code)),
               LOG_TEXT("sqlstate", error->sqlstate), LOG_TEXT("detail", error->detail),
-              LOG_TEXT("hint", error->hint), LOG_TEXT("constraint", error->constraint),
+              LOG_TEXT("constraint", error->constraint),
               LOG_TEXT("operation", x->req.route ? x->req.route->operation_id : NULL));
     log_context_clear();
 }

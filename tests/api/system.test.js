@@ -1,7 +1,10 @@
 'use strict';
 const { test } = require('node:test');
 const assert = require('node:assert');
+const fs = require('node:fs');
+const path = require('node:path');
 const { shop, Environment, Client, freePort, makePerson, poll } = require('../harness');
+const { runProgram } = require('../harness/environment');
 
 const env = shop();
 
@@ -75,6 +78,9 @@ test('API-1 the contract is served, and is the one that the server follows', asy
     for (const [method, operation] of Object.entries(item))
       if (operation.operationId) assert.ok(operation['x-role'], `${method} ${path}`);
   assert.strictEqual(body.paths['/openapi.json'].get.operationId, 'openapi_show');
+  const [, version] = /^project\('cathay', 'c', version: '([^']+)'/.exec(fs.readFileSync(path.resolve(__dirname, '../../meson.build'), 'utf8'));
+  assert.strictEqual(body.info.version, version, 'the contract that is served has the version of meson.build');
+  assert.strictEqual((await runProgram(['--version'], {})).stdout, `cathay ${version}\n`);
 });
 
 test('CHK-3 the same key many times at once does the thing once', async () => {

@@ -13,7 +13,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 BASE = os.path.join(ROOT, "src", "base")
 
 
-def generate(text):
+def generate(text, *options):
     """Runs the generator; returns (exit code, stderr, {name: text} of what it wrote)."""
     with tempfile.TemporaryDirectory() as folder:
         contract = os.path.join(folder, "c.yaml")
@@ -22,7 +22,7 @@ def generate(text):
         out = os.path.join(folder, "out")
         run = subprocess.run([sys.executable, os.path.join(ROOT, "tools", "contract_gen.py"), "--ids",
                               os.path.join(BASE, "ids.def"), "--errors", os.path.join(BASE, "error_codes.def"), "--root",
-                              folder, "--out-dir", out, contract], capture_output=True, text=True, check=False)
+                              folder, "--out-dir", out, *options, contract], capture_output=True, text=True, check=False)
         written = {}
         for name in os.listdir(out) if os.path.isdir(out) else []:
             with open(os.path.join(out, name), encoding="utf-8") as file:
@@ -238,6 +238,14 @@ class Right(unittest.TestCase):
         codes = document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
         self.assertIn("validation_failed", codes)
         self.assertNotIn("ok", codes)
+
+    def test_the_version_comes_from_the_build(self):
+        elsewhere = CONTRACT.replace("version: '1'", "version: see meson.build")
+        code, errors, written = generate(elsewhere, "--version", "1.2.3")
+        self.assertEqual((code, errors), (0, ""))
+        self.assertEqual(json.loads(written["openapi.json"])["info"]["version"], "1.2.3")
+        code, errors, _ = generate(CONTRACT, "--version", "1.2.3")
+        self.assertEqual((code, errors), (1, "c.yaml:2: info.version should be 'see meson.build', where it stands alone\n"))
 
     def test_a_contract_without_operations(self):
         code, errors, _ = generate("openapi: 3.1.0\ninfo: { title: T, version: '1' }\npaths: {}\n")

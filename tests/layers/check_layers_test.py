@@ -68,6 +68,18 @@ class HouseRules(unittest.TestCase):
         files = {'src/base/error_codes.def': 'ERROR_CODE(USED, 1)\nERROR_CODE(IDLE, 2)\n', 'src/base/a.c': 'return ERR_USED;'}
         self.refused('error-codes', files, 'ERR_IDLE')
 
+    def test_settings_are_read(self):
+        files = {'src/base/settings.def': 'SETTING_INT(used_s, 1, 1, 2, "s", "x")\nSETTING_TEXT(idle, "", "x")\n',
+                 'src/base/config.c': 'f(values->idle);', 'src/http/a.c': 'g(config()->used_s); /* config()->idle */'}
+        self.refused('settings', files, 'settings.def:2: nothing reads the setting idle')
+
+    def test_queries_are_called(self):
+        files = {'src/shop/a/a.sql': '-- name: a_one() :exec\n-- name: a_two() :exec\n-- name: a_check_three() :exec\n'
+                                     '-- name: a_idle() :exec\n',
+                 'src/shop/a/a.c': '#define RUN(query) a_check_##query(db)\na_one(db); a_two_queue(db); RUN(three);',
+                 'src/shop/a/a_test.c': 'a_idle(db);'}
+        self.refused('queries', files, 'a.sql:4: nothing calls the query a_idle')
+
     def test_machine_paths(self):
         self.refused('machine-paths', {'docs/a.md': 'see ' + '/home/' + 'somebody/x'}, 'docs/a.md:1')
         self.refused('machine-paths', {'package-lock.json': 'https://registry.' + 'npmjs.org/x'}, 'registry')
