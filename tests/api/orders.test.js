@@ -181,7 +181,7 @@ test('ORD-3 staff filter by state, date, customer, vendor, SKU, payment referenc
   assert.deepStrictEqual(await find({ sku: line.sku, customer_id: unpaid.buyer.id }), []);
   assert.deepStrictEqual(await find({ sku: line.sku, vendor_id: `ven_${line.vendor_id.replace(/-/g, '')}`, placed_from: before, customer_id: purchase.buyer.id }), [purchase.id]);
   assert.deepStrictEqual(await find({ payment_reference: purchase.intentId }), [purchase.id]);
-  assert.deepStrictEqual(await find({ payment_reference: purchase.intentId, sku: 'no such' }), []);
+  assert.deepStrictEqual(await find({ payment_reference: purchase.intentId, sku: 'no-such' }), []);
   assert.deepStrictEqual(await find({ payment_reference: 'pi_unknown' }), []);
   assert.deepStrictEqual(await find({ number: purchase.order.number }), [purchase.id]);
   const { body: page } = await staff.api.call('staff_order_list', { query: { limit: 1, placed_from: before }, expect: 200 });
