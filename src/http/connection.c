@@ -850,7 +850,8 @@ void connection_accept(struct event_loop *loop, int fd, const struct sockaddr_st
     int64_t open = atomic_load_explicit(&server->connections, memory_order_relaxed);
     bool refused = open >= config()->connections;
     bool counted = false;
-    if (!refused && !address_set_has(&server->trusted, &address)) {
+    bool trusted = address_set_has(&server->trusted, &address);
+    if (!refused && !trusted) {
         counted = address_counts_take(server->addresses, &address, config()->connections_per_address);
         refused = !counted;
     }
@@ -865,6 +866,7 @@ void connection_accept(struct event_loop *loop, int fd, const struct sockaddr_st
     CHECK(c);
     c->loop = loop;
     c->peer = address;
+    c->peer_trusted = trusted;
     c->counted = counted;
     c->fd = fd;
     c->holds = 1;

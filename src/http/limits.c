@@ -71,7 +71,6 @@ enum error_code limits_address(struct http_exchange *x)
     if (!server->limiter || config()->limit_scale_percent == 0 ||
         (server->exempt.count && address_set_has(&server->exempt, &x->client)))
         return ERR_OK;
-    x->network = address_network(x->client);
     struct limiter_key key = {.limit = API_LIMIT_NONE,
                               .scope = LIMITER_EVERYTHING,
                               .who = {(const char *)x->network.bytes, sizeof x->network.bytes}};

@@ -84,26 +84,6 @@ static enum error_code phase_early(struct http_exchange *x)
     return req->route->early(req, x->match.params, bearer_of(x));
 }
 
-/* Only of a trusted proxy is it looked at what it forwards. */
-static void set_client(struct http_exchange *x)
-{
-    static const struct str forwarded_for = STR("X-Forwarded-For");
-    struct str forwarded = STR_NONE;
-    x->client = x->connection->peer;
-    if (!address_set_has(&x->server->trusted, &x->client))
-        return;
-    for (size_t i = 0; i < x->head.field_count; i++) {
-        const struct head_field *field = &x->head.fields[i];
-        if (field->name.len != forwarded_for.len || !str_equal_ignoring_case(field->name, forwarded_for))
-            continue;
-        forwarded = forwarded.ptr
-                        ? arena_printf(x->req.arena, "%.*s,%.*s", STR_ARG(forwarded), STR_ARG(field->value))
-                        : field->value;
-    }
-    if (forwarded.ptr)
-        x->client = address_behind_proxies(&x->server->trusted, x->client, forwarded);
-}
-
 static enum error_code phase_authenticate(struct http_exchange *x)
 {
     struct request *req = &x->req;
@@ -183,7 +163,7 @@ enum phase_result phases_head(struct http_exchange *x)
     trace_begin(x);
     take_in_hand(x);
     req->phase = PHASE_LIMITS;
-    set_client(x);
+    client_find(x);
     enum error_code code = limits_address(x);
     if (code) {
         x->match.head = str_equal(req->method, STR("HEAD"));
@@ -221,7 +201,7 @@ void phases_malformed(struct http_exchange *x, enum error_code code, const char 
     x->req.method = x->head.method;
     trace_begin(x);
     take_in_hand(x);
-    x->client = x->connection->peer;
+    client_is_peer(x);
     enum error_code limited = limits_address(x);
     if (limited)
         turn_end(x->connection);

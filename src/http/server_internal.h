@@ -69,6 +69,14 @@ enum connection_state {
 struct event_loop;
 struct http_exchange;
 
+#define FORWARDED_BYTES_MAX 48
+struct forwarded {
+    bool known;
+    char text[FORWARDED_BYTES_MAX]; /* of X-Forwarded-For; nothing: there was none */
+    size_t len;
+    struct address client, network; /* whom it stands for */
+};
+
 struct connection {
     uv_tcp_t tcp; /* owns fd */
     int fd;
@@ -91,6 +99,8 @@ struct connection {
     struct buf input; /* received, not yet used; empty on idle connections */
     struct http_exchange *exchange;
     struct address peer;
+    bool peer_trusted;          /* a proxy that may say for whom it asks */
+    struct forwarded forwarded; /* of the last request */
 };
 
 struct http_exchange {
@@ -327,6 +337,11 @@ void phases_refuse(struct http_exchange *exchange);
 void phases_malformed(struct http_exchange *exchange, enum error_code code, const char *detail);
 /* Metrics and access log of an answered exchange. */
 void phases_log(struct http_exchange *exchange, int status, int64_t bytes);
+
+/* forwarded.c: sets the client's address and network. */
+void client_find(struct http_exchange *exchange);
+/* Of what is no request, so that nobody is believed to have forwarded it. */
+void client_is_peer(struct http_exchange *exchange);
 
 /* limits.c */
 struct limiter_options limits_configured(void);

@@ -13,6 +13,9 @@ test('request id: a well-formed one is taken over, another is replaced', async (
     const id = (await server.get('/hello', { 'X-Request-Id': bad })).headers['x-request-id'];
     assert.match(id, /^[0-9a-f]{32}$/);
   }
+  const made = await Promise.all(Array.from({ length: 50 }, async () => (await server.get('/hello')).headers['x-request-id']));
+  assert.strictEqual(new Set(made).size, 50);
+  assert.deepStrictEqual([...new Set(made.join(''))].sort().join(''), '0123456789abcdef');
 });
 
 test('OPS-3 access log: one JSON line a request, with ids and trace, without query or address', async () => {
@@ -132,6 +135,28 @@ test('the client behind trusted proxies', async () => {
   assert.strictEqual((await open.get('/about', { 'X-Forwarded-For': '203.0.113.9' })).json.address, '127.0.0.1');
   await open.stop();
   await assert.rejects(EchoServer.start({ trusted_proxies: '10.0.0.0/99' }), /not a network/);
+});
+
+test('clients that take turns on one connection of a proxy are each taken for who they are', async () => {
+  const connection = server.connect();
+  const long = `198.51.100.1, ${'203.0.113.7, '.repeat(8)}203.0.113.9`;
+  const asked = [['203.0.113.9', '203.0.113.9'], ['203.0.113.9', '203.0.113.9'], [null, '127.0.0.1'], ['203.0.113.8', '203.0.113.8'], [long, '203.0.113.9'],
+    [null, '127.0.0.1'], ['', '127.0.0.1'], ['203.0.113.80', '203.0.113.80'], ['203.0.113.8', '203.0.113.8'], ['nonsense', '127.0.0.1'], [long, '203.0.113.9']];
+  const fields = (text) => (text === null ? '' : `X-Forwarded-For: ${text}\r\n`);
+  await connection.send(asked.map(([text]) => `GET /about HTTP/1.1\r\nHost: shop\r\n${fields(text)}\r\n`).join(''));
+  for (const [text, address] of asked) assert.strictEqual((await connection.answer()).json.address, address, `X-Forwarded-For: ${text}`);
+  connection.end();
+});
+
+test('FRD-1 networks that are exempt from the quota of an address keep those of each class, one for each address', async () => {
+  const own = await EchoServer.start({ limit_sign_in: 2, limit_exempt: '203.0.113.0/24' });
+  const ask = (client) => own.get('/limited', { 'X-Forwarded-For': client });
+  for (let i = 0, refused = false; !refused; i++) {
+    assert.ok(i < 60, 'the quota of the class ends');
+    refused = (await ask('203.0.113.1')).status === 429;
+  }
+  assert.strictEqual((await ask('203.0.113.2')).status, 200, 'another address has its own');
+  await own.stop();
 });
 
 test('FRD-1 rate limits: told in headers, refused with Retry-After, apart by customer and address', async () => {
