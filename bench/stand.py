@@ -83,6 +83,11 @@ def children(pid):
     return [int(name) for name in os.listdir('/proc') if name.isdigit() and ticks(int(name))[1] == pid]
 
 
+def setting_variables(settings):
+    """Settings by their names in settings.def, as a process takes them."""
+    return {f'CATHAY_{name.upper()}': str(value) for name, value in settings.items()}
+
+
 def on_core(core, line):
     """A command on one core, or on all where it is None."""
     return line if core is None else ['taskset', '-c', str(core)] + line
@@ -115,15 +120,17 @@ def memory_mb(pid):
 
 
 class Stand:
-    def __init__(self, quick=False, customers=CUSTOMERS):
-        self.quick = quick
+    """`before`: the build directory of another release, whose shop it then is; what makes load is always of this one. `home`: where its services live."""
+
+    def __init__(self, quick=False, customers=CUSTOMERS, home=HOME, before=None):
+        self.quick, self.home, self.before = quick, home, before
         self.rounds, self.seconds = (1, 2) if quick else (3, 3)  # of a contender
         self.customers = customers
         self.wrong = []  # what must not be, in words: the run then fails
         self.events_per_s, self.verified = [], []
         self.processes = []
-        self.postgres = services.Postgres(HOME, durable=True)
-        self.redis = services.Redis(HOME)
+        self.postgres = services.Postgres(home, durable=True)
+        self.redis = services.Redis(home)
         self.port = free_port()
         self.apart = False  # the load has a core to itself
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith('CATHAY_')}
@@ -141,17 +148,19 @@ class Stand:
         subprocess.run(['ninja', '-C', os.path.join(PROJECT, 'build'), *PROGRAMS], check=True, stdout=subprocess.DEVNULL)
 
     def program(self, name):
-        return os.path.join(PROJECT, 'build', name)
+        directory = self.before if self.before and name == 'cathay' else os.path.join(PROJECT, 'build')
+        return os.path.join(directory, name)
 
-    def start_services(self):
-        os.makedirs(HOME, exist_ok=True)
+    def start_services(self, settings=None):
+        os.makedirs(self.home, exist_ok=True)
         self.postgres.remove()
         self.postgres.start()
         self.redis.start()
         key = subprocess.run([self.program('cathay'), 'config', '--new-token-key'], env=self.environment, check=True,
                              capture_output=True, text=True).stdout.strip()
         self.environment |= {'REDIS_URL': self.redis.url(), 'CATHAY_TOKEN_KEYS': key, 'CATHAY_LISTEN_PORT': str(self.port),
-                             'CATHAY_LIMIT_SCALE_PERCENT': '0', 'CATHAY_UNPAID_ORDERS_MAX': '0', 'CATHAY_UNPAID_UNITS_MAX': '0', 'CATHAY_LOG_LEVEL': 'warn'}
+                             'CATHAY_LIMIT_SCALE_PERCENT': '0', 'CATHAY_LOG_LEVEL': 'warn'}
+        self.environment |= setting_variables({'unpaid_orders_max': 0, 'unpaid_units_max': 0} if settings is None else settings)
         say(f'Seeding a shop of {SKUS:,} variants and {self.customers:,} customers …')
         self.postgres.create_database('seeded')
         self.use('seeded')
@@ -180,7 +189,8 @@ class Stand:
         line = ['psql', '-X', '-q', *self.connection(), '-v', 'ON_ERROR_STOP=1']
         for setting in settings:
             line += ['-v', setting]
-        done = subprocess.run(line + ['-f', os.path.join(HERE, file)], capture_output=True, text=True, check=False)
+        directory = os.path.join(os.path.dirname(self.before), 'bench') if self.before else HERE
+        done = subprocess.run(line + ['-f', os.path.join(directory, file)], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise services.ServiceError(f'bench/{file}: {done.stderr.strip().splitlines()[-1]}')
 
@@ -192,15 +202,15 @@ class Stand:
 
     def start(self, role, core=None, **settings):
         """One of the shop's processes, on one core where asked for, with settings by their names in settings.def."""
-        environment = self.environment | {f'CATHAY_{name.upper()}': str(value) for name, value in settings.items()}
-        process = self.spawn([self.program('cathay'), role], os.path.join(HOME, f'{role}.log'), core, environment)
+        environment = self.environment | setting_variables(settings)
+        process = self.spawn([self.program('cathay'), role], os.path.join(self.home, f'{role}.log'), core, environment)
         if role in ('serve', 'all'):
             self.wait_until_up(f'http://127.0.0.1:{settings.get("listen_port", self.port)}/readyz', process)
         return process
 
     def over_socket(self, yes):
         """Whether the server that starts next, and what makes load, meet on a Unix socket, as with a proxy on the same host, or over TCP."""
-        self.environment['CATHAY_LISTEN_SOCKET'] = os.path.join(HOME, 'shop.sock') if yes else ''
+        self.environment['CATHAY_LISTEN_SOCKET'] = os.path.join(self.home, 'shop.sock') if yes else ''
 
     def set_apart(self, yes):
         """What makes load has core 1 to itself, as if it were another machine; what starts next, and PostgreSQL, share core 0. Or all share all cores."""
@@ -218,17 +228,17 @@ class Stand:
         self.processes.append(process)
         return process
 
-    def wait_until_up(self, url, process):
-        for _ in range(200):
+    def wait_until_up(self, url, process, seconds=10):
+        for _ in range(20 * seconds):
             if process.poll() is not None:
-                raise services.ServiceError(f'a process did not start; see the logs in {HOME}')
+                raise services.ServiceError(f'a process did not start; see the logs in {self.home}')
             try:
                 with urllib.request.urlopen(url, timeout=1) as answer:
                     answer.read()
                 return
             except OSError:
                 time.sleep(0.05)
-        raise services.ServiceError(f'{url} does not answer; see the logs in {HOME}')
+        raise services.ServiceError(f'{url} does not answer; see the logs in {self.home}')
 
     def stop(self, process):
         if process.poll() is None:
