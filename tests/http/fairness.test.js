@@ -29,6 +29,14 @@ async function answersOf(connection, count) {
   return answers;
 }
 
+/** How much of what the connection has sent lies in the kernel before the server. */
+function unreadBytes({ socket }) {
+  const port = (address) => parseInt(address.split(':')[1], 16);
+  const line = fs.readFileSync('/proc/net/tcp', 'utf8').split('\n').map((text) => text.trim().split(/\s+/))
+    .find(([, local, remote]) => remote && port(local) === socket.remotePort && port(remote) === socket.localPort);
+  return line ? parseInt(line[4].split(':')[1], 16) : 0;
+}
+
 test('OPS-3 a connection that pipelines without end waits for the others after each few requests', async () => {
   const server = await EchoServer.start({ limit_scale_percent: 0, log_bytes_per_s: 0 });
   const [flooder, shopper] = [server.connect(), server.connect()];
@@ -38,8 +46,9 @@ test('OPS-3 a connection that pipelines without end waits for the others after e
   await shopper.answer();
   server.child.kill('SIGSTOP'); // so that both have sent before it looks
   flooder.send(get('/hello', 'X-Request-Id: flood\r\n').repeat(1000));
-  await new Promise((resolve) => { setTimeout(resolve, 50); });
+  await until(() => unreadBytes(flooder) > 16000, 'the kernel to hold what the one has sent');
   await shopper.send(get('/hello', 'X-Request-Id: shopper\r\n'));
+  await until(() => unreadBytes(shopper) > 0, 'the kernel to hold what the other has sent');
   server.child.kill('SIGCONT');
   await shopper.answer();
   assert.strictEqual((await answersOf(flooder, 1000)).filter(({ status }) => status === 200).length, 1000, 'and all of its requests are answered');

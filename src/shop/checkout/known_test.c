@@ -58,7 +58,8 @@ static void the_oldest_makes_room(void **state)
     struct variant_id first = variant_id_new(), last = first;
     struct goods goods = made(first, HKD, 1);
     known_goods_keep(&goods);
-    for (size_t i = 0; i < 2 * (size_t)KNOWN_GOODS_MAX; i++) {
+    /* So many that its row, whichever it is, is full several times over. */
+    for (size_t i = 0; i < 6 * (size_t)KNOWN_GOODS_MAX; i++) {
         last = variant_id_new();
         goods = made(last, HKD, 1);
         known_goods_keep(&goods);
