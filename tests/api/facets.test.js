@@ -51,7 +51,7 @@ function fits(one, query, but) {
     && (but === 'brand' || !query.brand || one.brand === query.brand)
     && (but === 'price' || ((query.price_min ?? 0) <= one.price && one.price <= (query.price_max ?? Infinity)))
     && (but === 'stock' || !query.in_stock || one.stock > 0)
-    && chosen.every(([code, value]) => but === `=${code}` || has(one, code, value));
+    && chosen.every(([code]) => but === `=${code}` || chosen.some(([other, value]) => other === code && has(one, code, value)));
 }
 
 function tally(query, facet, valuesOf) {
@@ -81,7 +81,8 @@ function told({ facets }) {
 
 test('CAT-3 facets count what each further choice leaves, for all filters and their combinations', async () => {
   const choices = { category_id: [undefined, tops[0], leaves[3].id], vendor_id: [undefined, undefined, wireOf(1)], brand: [undefined, undefined, 'Botan'],
-    attribute: [undefined, ['grain:oak'], ['grain:elm: red', 'shape:round'], ['colour:red'], ['colour:red', 'colour:blue']],
+    attribute: [undefined, ['grain:oak'], ['grain:elm: red', 'shape:round'], ['colour:red'], ['colour:red', 'colour:blue'],
+      ['grain:oak', 'grain:ash'], ['grain:oak', 'shape:square', 'grain:elm: red', 'shape:round'], ['grain:ash', 'grain:none of them', 'colour:blue']],
     price: [{}, {}, { price_min: 1000, price_max: 5000 }, { price_max: 4999 }], in_stock: [undefined, undefined, true] };
   let state = 7;
   const draw = (list) => list[(state = (state * 48271) % 2147483647) % list.length];
@@ -103,8 +104,12 @@ test('CAT-3 facets count what each further choice leaves, for all filters and th
 test('CAT-3 facets of a search, and of words that were typed wrongly', async () => {
   const all = await ask({ q: 'plank' });
   assert.deepStrictEqual(told(all), model({}));
-  const chosen = { attribute: ['grain:ash'], brand: 'Aubade' };
-  assert.deepStrictEqual(told(await ask({ q: 'plank', ...chosen })), model(chosen));
+  for (const attribute of [['grain:ash'], ['grain:ash', 'grain:oak'], ['grain:ash', 'shape:round', 'shape:square', 'grain:oak']]) {
+    const chosen = { attribute, brand: 'Aubade' };
+    const found = await ask({ q: 'plank', limit: 100, ...chosen });
+    assert.deepStrictEqual(told(found), model(chosen));
+    assert.strictEqual(found.items.length, found.facets.total);
+  }
   assert.deepStrictEqual(told(await ask({ q: 'plankk' })), model({}));
   const none = await ask({ q: 'zeppelin' });
   assert.strictEqual(none.facets.total, 0);
@@ -119,6 +124,21 @@ test('CAT-3 labels, names and bands go with the counts; without asking there are
   assert.ok(facets.brands.values.every(({ count }, i, list) => i === 0 || list[i - 1].count >= count));
   const { body } = await env.api.call('product_list', { expect: 200 });
   assert.strictEqual(body.facets, undefined);
+});
+
+test('CAT-3 every value that facets show can be chosen, alone and beside another, and finds as many as were told', async () => {
+  const category = { category_id: tops[1] };
+  const shown = (await ask({ ...category, limit: 100 })).facets.attributes.flatMap(({ code, values }) => values.map(({ value, count }) => ({ code, value, count })));
+  assert.ok(shown.length > 5);
+  for (const { code, value, count } of shown) {
+    const one = await ask({ ...category, attribute: [`${code}:${value}`], limit: 100 });
+    assert.strictEqual(one.items.length, count, value);
+    for (const other of one.facets.attributes.find((attribute) => attribute.code === code).values) {
+      const both = await ask({ ...category, attribute: [`${code}:${value}`, `${code}:${other.value}`], limit: 100 });
+      assert.strictEqual(both.items.length, both.facets.total, `${value}, ${other.value}`);
+      assert.ok(both.items.length >= Math.max(count, other.count), `${value}, ${other.value}`);
+    }
+  }
 });
 
 test('CAT-3 kept counts follow every change of a product', async () => {
@@ -168,12 +188,14 @@ test('CAT-3 counts beyond five hundred places are minimums, and pages go on thro
   assert.strictEqual((await ask({})).facets.total, shelf.length + 1200);
   assert.strictEqual((await ask({ attribute: ['grain:rare'] })).facets.total, 3);
 
-  for (const grain of ['pine', 'rare', 'oak']) await pagesAreRight({ grain });
+  for (const grain of ['pine', 'rare', 'oak', ['rare', 'oak'], ['pine', 'ash'], ['rare', 'none']]) await pagesAreRight({ grain });
+  await pagesAreRight({ grain: ['oak', 'ash'], shape: ['round', 'square'] });
+  await pagesAreRight({ grain: ['oak', 'ash'], shape: 'round' });
 });
 
 /** Every page of what has these values, in each order, against what the listings' rows say. */
 async function pagesAreRight(values) {
-  const pairs = Object.entries(values);
+  const pairs = Object.entries(values).flatMap(([code, list]) => [list].flat().map((value) => [code, value]));
   for (const sort of ['newest', 'price_asc', 'price_desc', 'name']) {
     const whole = [];
     for (let cursor; cursor !== null;) {
@@ -183,9 +205,9 @@ async function pagesAreRight(values) {
       cursor = page.next_cursor;
     }
     assert.strictEqual(new Set(whole.map(({ id }) => id)).size, whole.length);
-    const expected = (await env.query(`SELECT l.product_id FROM listing l WHERE l.currency = 'HKD' AND l.facets @> $1::text[]
+    const expected = (await env.query(`SELECT l.product_id FROM listing l WHERE l.currency = 'HKD' AND (SELECT count(DISTINCT split_part(f, '=', 1)) FROM unnest(l.facets) f WHERE f = ANY ($1::text[])) = $2
       ORDER BY ${{ newest: 'published_at DESC, product_id DESC', price_asc: 'price_minor, product_id', price_desc: 'price_minor DESC, product_id DESC', name: 'sort_name, product_id' }[sort]}`,
-    [pairs.map(([code, value]) => `${code}=${value}`)])).map(({ product_id: id }) => `prd_${id.replaceAll('-', '')}`);
+    [pairs.map(([code, value]) => `${code}=${value}`), Object.keys(values).length])).map(({ product_id: id }) => `prd_${id.replaceAll('-', '')}`);
     assert.deepStrictEqual(whole.map(({ id }) => id), expected, `${sort} ${JSON.stringify(values)}`);
   }
 }

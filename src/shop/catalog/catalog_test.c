@@ -256,8 +256,8 @@ static void test_facets_count_what_a_question_lets_pass(void **state)
          n++) /* each costs n, every other one is in stock; a key of its own and one of all */
         product_put(&products, (int64_t[]){INT64_MIN + n, 777777, n * 2 + n % 2}, 3);
     product_put(&products, (int64_t[]){INT64_C(9000000) * 2 + 1}, 1);
-    struct facet_filter all = {{false, 0}, {false, 0}, false};
-    struct facet_filter some = {{true, 100}, {true, 199}, true};
+    struct facet_filter all = {0};
+    struct facet_filter some = {.price_least = {true, 100}, .price_most = {true, 199}, .in_stock_only = true};
 
     struct facet_tally tally = facets_tally(arena, buf_str(&products), STR(""), &all);
     assert_int_equal(tally.used, 500 + 1 + 1 + 1 + 2);
@@ -281,6 +281,17 @@ static void test_facets_count_what_a_question_lets_pass(void **state)
     assert_int_equal(tally.used, 1);
     assert_int_equal(counted(tally, FACET_KEY_STOCK), 50);
     assert_int_equal(facets_tally(arena, STR_NONE, STR(""), &all).used, 0);
+
+    /* Of one attribute either value, and of the other one too; a question about an attribute does not ask for
+     * its own. */
+    const struct facet_choice choices[] = {
+        {STR("=size"), INT64_MIN + 7}, {STR("=colour"), 777777}, {STR("=size"), INT64_MIN + 8}};
+    struct facet_filter chosen = {.choices = choices, .choice_count = 3};
+    assert_int_equal(counted(facets_tally(arena, buf_str(&products), STR(""), &chosen), FACET_KEY_TOTAL), 2);
+    assert_int_equal(counted(facets_tally(arena, buf_str(&products), STR("=size"), &chosen), FACET_KEY_TOTAL),
+                     500);
+    assert_int_equal(
+        counted(facets_tally(arena, buf_str(&products), STR("=colour"), &chosen), FACET_KEY_TOTAL), 2);
     buf_free(&products);
 }
 

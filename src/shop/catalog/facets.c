@@ -66,6 +66,34 @@ static int64_t band_of(int64_t price_minor)
     return band;
 }
 
+/* Keys as array_send() has them. */
+struct keys {
+    const char *items;
+    size_t count;
+};
+
+static bool has_key(struct keys keys, int64_t key)
+{
+    for (size_t i = 0; i < keys.count; i++)
+        if (number_at(keys.items + i * ARRAY_ITEM_BYTES) == key)
+            return true;
+    return false;
+}
+
+/* Several values of one facet mean any of them. */
+static bool has_choices(struct keys keys, struct str question, const struct facet_filter *filter)
+{
+    for (size_t i = 0; i < filter->choice_count; i++) {
+        struct str facet = filter->choices[i].facet;
+        bool has = str_equal(facet, question);
+        for (size_t n = 0; n < filter->choice_count && !has; n++)
+            has = str_equal(filter->choices[n].facet, facet) && has_key(keys, filter->choices[n].key);
+        if (!has)
+            return false;
+    }
+    return true;
+}
+
 struct facet_tally facets_tally(struct arena *arena, struct str products, struct str question,
                                 const struct facet_filter *filter)
 {
@@ -87,7 +115,8 @@ struct facet_tally facets_tally(struct arena *arena, struct str products, struct
         bool in_stock = last & 1;
         if ((!of_price && ((filter->price_least.present && price_minor < filter->price_least.value) ||
                            (filter->price_most.present && price_minor > filter->price_most.value))) ||
-            (!of_stock && filter->in_stock_only && !in_stock))
+            (!of_stock && filter->in_stock_only && !in_stock) ||
+            !has_choices((struct keys){item, items - 1}, question, filter))
             continue;
         if (!of_stock)
             tally_add(&tally, arena, band_of(price_minor));

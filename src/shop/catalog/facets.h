@@ -21,10 +21,18 @@
 /* Where they begin, in minor units, as listing_bands() in the schema has it. */
 extern const int64_t facet_bands[FACET_BANDS];
 
-/* What a question lets pass. */
+/* A value that was chosen of an attribute; facet: '=' and its code. */
+struct facet_choice {
+    struct str facet;
+    int64_t key;
+};
+
+/* What a question lets pass: of each facet with choices, but its own, one of them. */
 struct facet_filter {
     struct opt_int64 price_least, price_most;
     bool in_stock_only;
+    const struct facet_choice *choices;
+    size_t choice_count;
 };
 
 struct facet_count {

@@ -7,9 +7,10 @@
 
 -- The products to be counted, once for all questions that look at the same ones: facets.h says how they are written. What no question of them lets pass
 -- is left out; a question about prices or the stock lets pass whatever they are. Planned once for all ways, and those that are not
--- for a question are not begun.
+-- for a question are not begun. asked_keys: those of facets, in their order; where several values of an attribute are asked for, which mean any of them,
+-- they are decided by whoever counts (facets.c).
 -- name: listing_facet_products(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, facets text[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, corrected bool) :many
--- returns: questions text[], is_minimum bool, products bytea?
+-- returns: questions text[], is_minimum bool, products bytea?, asked_keys int8[]
 WITH whole AS MATERIALIZED (
     SELECT greatest(coalesce((SELECT c.count FROM listing_count c
                               WHERE c.list_id = coalesce(:category_id::uuid, '00000000-0000-0000-0000-000000000000')
@@ -20,19 +21,21 @@ WITH whole AS MATERIALIZED (
                      WHERE c.list_id = coalesce(:category_id::uuid, '00000000-0000-0000-0000-000000000000')
                        AND c.currency = :currency::char(3) AND c.key = a.key), 0)::float8 AS count
     FROM listing_asked(:category_id, :vendor_id, :brand, :facets) a
+), facet AS MATERIALIZED (
+    SELECT a.facet, CASE WHEN count(*) = 1 THEN min(a.key) END AS key, sum(a.count) AS count FROM asked a GROUP BY a.facet
 ), chosen AS (
-    SELECT '' AS of UNION SELECT a.facet FROM asked a WHERE a.facet <> 'category'
+    SELECT '' AS of UNION SELECT a.facet FROM facet a WHERE a.facet <> 'category'
     UNION SELECT 'price' WHERE coalesce(:price_least::bigint, :price_most::bigint) IS NOT NULL
     UNION SELECT 'stock' WHERE :in_stock_only::boolean
 ), question AS (
     SELECT c.of, keyed.keys, listing_to_read(:category_id, CASE WHEN c.of <> 'vendor' THEN :vendor_id::uuid END, CASE WHEN c.of <> 'brand' THEN :brand::text END) AS list_id,
            CASE WHEN c.of <> 'price' THEN :price_least::bigint END AS least, CASE WHEN c.of <> 'price' THEN :price_most::bigint END AS most,
-           :in_stock_only::boolean AND c.of <> 'stock' AS stock, keyed.by_list_alone, keyed.found <= 300 AS narrow
+           :in_stock_only::boolean AND c.of <> 'stock' AS stock, keyed.by_list_alone, keyed.found <= 300 AND cardinality(keyed.keys) > 0 AS narrow
     FROM chosen c
     CROSS JOIN LATERAL (
-        SELECT coalesce(array_agg(a.key ORDER BY a.count, a.key), '{}') AS keys, count(*) FILTER (WHERE a.facet <> 'category') = 0 AS by_list_alone,
-               (SELECT count FROM whole) * coalesce(exp(sum(ln(greatest(a.count, 0.001) / (SELECT count FROM whole)))), 1) AS found
-        FROM asked a WHERE a.facet <> c.of) keyed
+        SELECT coalesce(array_agg(a.key ORDER BY a.count, a.key) FILTER (WHERE a.key IS NOT NULL), '{}') AS keys, count(*) FILTER (WHERE a.facet <> 'category') = 0 AS by_list_alone,
+               (SELECT count FROM whole) * coalesce(exp(sum(ln(greatest(a.count, 0.001) / (SELECT count FROM whole))) FILTER (WHERE a.key IS NOT NULL)), 1) AS found
+        FROM facet a WHERE a.facet <> c.of) keyed
 ), source AS MATERIALIZED ( -- a search has one for each question, so that it looks among what that lets pass
     SELECT array_agg(q.of) AS questions, q.keys, q.list_id, q.narrow AND :typed::text IS NULL AS narrow, NOT q.narrow AND :typed::text IS NULL AS wide,
            CASE WHEN bool_and(q.least IS NOT NULL) THEN min(q.least) END AS least, CASE WHEN bool_and(q.most IS NOT NULL) THEN max(q.most) END AS most,
@@ -41,7 +44,8 @@ WITH whole AS MATERIALIZED (
     WHERE :typed::text IS NOT NULL OR NOT q.by_list_alone OR coalesce(q.least, q.most) IS NOT NULL OR q.stock
     GROUP BY q.keys, q.list_id, q.narrow, CASE WHEN :typed::text IS NOT NULL THEN q.of END
 )
-SELECT s.questions, looked.count >= CASE WHEN :typed::text IS NULL THEN 500 ELSE 60 END AS is_minimum, looked.products
+SELECT s.questions, looked.count >= CASE WHEN :typed::text IS NULL THEN 500 ELSE 60 END AS is_minimum, looked.products,
+       ARRAY(SELECT listing_key('attribute ' || f.facet) FROM unnest(:facets::text[]) WITH ORDINALITY f(facet, n) ORDER BY f.n) AS asked_keys
 FROM source s
 CROSS JOIN LATERAL (
     SELECT count(*) AS count,

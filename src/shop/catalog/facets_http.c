@@ -57,6 +57,12 @@ static void question_add(struct facets *facets, struct str of)
         facets->questions[facets->question_count++] = (struct question){.of = of};
 }
 
+static struct str facet_of(struct arena *arena, struct str attribute)
+{
+    struct str code = str_split(&attribute, '=');
+    return arena_printf(arena, "=%.*s", STR_ARG(code));
+}
+
 static void questions_make(struct facets *facets)
 {
     const struct api_product_list *in = facets->in;
@@ -69,10 +75,8 @@ static void questions_make(struct facets *facets)
         question_add(facets, STR("price"));
     if (in->in_stock)
         question_add(facets, STR("stock"));
-    for (size_t i = 0; i < facets->attributes.count; i++) {
-        struct str value = facets->attributes.items[i], code = str_split(&value, '=');
-        question_add(facets, arena_printf(facets->req->arena, "=%.*s", STR_ARG(code)));
-    }
+    for (size_t i = 0; i < facets->attributes.count; i++)
+        question_add(facets, facet_of(facets->req->arena, facets->attributes.items[i]));
 }
 
 /* Where nothing was chosen, or in one facet alone, the kept counts answer that question. */
@@ -139,10 +143,20 @@ static enum error_code ask(struct pg *db, void *context)
 static void count_products(struct facets *facets)
 {
     const struct api_product_list *in = facets->in;
-    struct facet_filter filter = {
-        {in->has_price_min, in->price_min}, {in->has_price_max, in->price_max}, in->in_stock};
+    struct facet_choice *choices =
+        ARENA_ARRAY(facets->req->arena, struct facet_choice, facets->attributes.count + 1);
+    struct facet_filter filter = {{in->has_price_min, in->price_min},
+                                  {in->has_price_max, in->price_max},
+                                  in->in_stock,
+                                  choices,
+                                  facets->attributes.count};
+    for (size_t i = 0; i < facets->attributes.count; i++)
+        choices[i].facet = facet_of(facets->req->arena, facets->attributes.items[i]);
     for (size_t i = 0; i < facets->sources.count; i++) {
         const struct listing_facet_products_row *source = &facets->sources.items[i];
+        CHECK(source->asked_keys.count == facets->attributes.count);
+        for (size_t n = 0; n < source->asked_keys.count; n++)
+            choices[n].key = source->asked_keys.items[n];
         for (size_t n = 0; n < source->questions.count; n++) {
             struct question *question = question_of(facets, source->questions.items[n]);
             CHECK(question);

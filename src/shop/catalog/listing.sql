@@ -2,12 +2,12 @@
 -- that filters ask for; only the cards of the page are fetched. Where filters leave little, everything that has the keys is
 -- found first and sorted (listing_narrow); listing_plan says which of both costs less. Search begins with the words.
 --
--- keys: what is asked for beside standing in the list.
+-- keys: what is asked for beside standing in the list. either_1 to either_4: of each of these one key, where several values of an attribute were chosen.
 -- leaving: the vendors who have closed and whose products still wait to be taken out of the lists; hardly ever any.
 -- Filters that were not asked for are NULL and fold away when PostgreSQL plans with the values at hand.
 
 -- Newest first.
--- name: listing_newest(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, value_list uuid?, keys int8[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key timestamptz?, after_id product_id?, page_size int4) :one
+-- name: listing_newest(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, value_list uuid?, keys int8[]?, facets text[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key timestamptz?, after_id product_id?, page_size int4) :one
 -- returns: items text, more bool, last_number int8?, last_text text?, last_id product_id?
 WITH asked AS MATERIALIZED (
     SELECT f.*, :page_size::integer + 1 AS most_places,
@@ -15,7 +15,8 @@ WITH asked AS MATERIALIZED (
     FROM (SELECT coalesce(:value_list::uuid, listing_to_read(:category_id, :vendor_id, :brand)) AS list_id, :currency::char(3) AS currency, :keys::bigint[] AS keys,
                  :price_least::bigint AS least, :price_most::bigint AS most,
                  :in_stock_only::boolean AS in_stock_only, CASE WHEN :typed::text IS NOT NULL THEN search_query(:typed) END AS words,
-                 listing_leaving() AS leaving) f
+                 listing_leaving() AS leaving, listing_either(:facets::text[], 1) AS either_1, listing_either(:facets::text[], 2) AS either_2,
+                 listing_either(:facets::text[], 3) AS either_3, listing_either(:facets::text[], 4) AS either_4) f
 ), page AS (
     SELECT at.product_id, at.published_at, row_number() OVER (ORDER BY at.published_at DESC, at.product_id DESC) AS n
     FROM asked
@@ -26,6 +27,8 @@ WITH asked AS MATERIALIZED (
           AND (asked.least IS NULL OR at.price_minor >= asked.least) AND (asked.most IS NULL OR at.price_minor <= asked.most)
           AND (at.in_stock OR NOT asked.in_stock_only)
           AND (asked.keys IS NULL OR at.keys @> asked.keys)
+          AND (asked.either_1 IS NULL OR at.keys && asked.either_1 AND (asked.either_2 IS NULL OR at.keys && asked.either_2 AND
+               (asked.either_3 IS NULL OR at.keys && asked.either_3 AND (asked.either_4 IS NULL OR at.keys && asked.either_4))))
           AND (asked.leaving IS NULL OR NOT at.keys && asked.leaving)
           AND (asked.words IS NULL OR EXISTS (
               SELECT FROM listing l WHERE l.product_id = at.product_id AND l.currency = at.currency AND l.search @@ asked.words))
@@ -41,7 +44,7 @@ FROM (SELECT 1) always
 LEFT JOIN page last ON last.n = :page_size;
 
 -- Cheapest first: behind the cursor, or from the least price that was asked for.
--- name: listing_price_up(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, value_list uuid?, keys int8[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key int8?, after_id product_id?, page_size int4) :one
+-- name: listing_price_up(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, value_list uuid?, keys int8[]?, facets text[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key int8?, after_id product_id?, page_size int4) :one
 -- returns: items text, more bool, last_number int8?, last_text text?, last_id product_id?
 WITH asked AS MATERIALIZED (
     SELECT f.*, :page_size::integer + 1 AS most_places,
@@ -49,7 +52,8 @@ WITH asked AS MATERIALIZED (
     FROM (SELECT coalesce(:value_list::uuid, listing_to_read(:category_id, :vendor_id, :brand)) AS list_id, :currency::char(3) AS currency, :keys::bigint[] AS keys,
                  coalesce(:price_least::bigint, 0) AS least, coalesce(:price_most::bigint, 9223372036854775807) AS most,
                  :in_stock_only::boolean AS in_stock_only, CASE WHEN :typed::text IS NOT NULL THEN search_query(:typed) END AS words,
-                 listing_leaving() AS leaving) f
+                 listing_leaving() AS leaving, listing_either(:facets::text[], 1) AS either_1, listing_either(:facets::text[], 2) AS either_2,
+                 listing_either(:facets::text[], 3) AS either_3, listing_either(:facets::text[], 4) AS either_4) f
 ), page AS (
     SELECT at.product_id, at.price_minor, row_number() OVER (ORDER BY at.price_minor, at.product_id) AS n
     FROM asked
@@ -60,6 +64,8 @@ WITH asked AS MATERIALIZED (
           AND at.price_minor <= asked.most
           AND (at.in_stock OR NOT asked.in_stock_only)
           AND (asked.keys IS NULL OR at.keys @> asked.keys)
+          AND (asked.either_1 IS NULL OR at.keys && asked.either_1 AND (asked.either_2 IS NULL OR at.keys && asked.either_2 AND
+               (asked.either_3 IS NULL OR at.keys && asked.either_3 AND (asked.either_4 IS NULL OR at.keys && asked.either_4))))
           AND (asked.leaving IS NULL OR NOT at.keys && asked.leaving)
           AND (asked.words IS NULL OR EXISTS (
               SELECT FROM listing l WHERE l.product_id = at.product_id AND l.currency = at.currency AND l.search @@ asked.words))
@@ -75,7 +81,7 @@ FROM (SELECT 1) always
 LEFT JOIN page last ON last.n = :page_size;
 
 -- Dearest first.
--- name: listing_price_down(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, value_list uuid?, keys int8[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key int8?, after_id product_id?, page_size int4) :one
+-- name: listing_price_down(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, value_list uuid?, keys int8[]?, facets text[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key int8?, after_id product_id?, page_size int4) :one
 -- returns: items text, more bool, last_number int8?, last_text text?, last_id product_id?
 WITH asked AS MATERIALIZED (
     SELECT f.*, :page_size::integer + 1 AS most_places,
@@ -83,7 +89,8 @@ WITH asked AS MATERIALIZED (
     FROM (SELECT coalesce(:value_list::uuid, listing_to_read(:category_id, :vendor_id, :brand)) AS list_id, :currency::char(3) AS currency, :keys::bigint[] AS keys,
                  coalesce(:price_least::bigint, 0) AS least, coalesce(:price_most::bigint, 9223372036854775807) AS most,
                  :in_stock_only::boolean AS in_stock_only, CASE WHEN :typed::text IS NOT NULL THEN search_query(:typed) END AS words,
-                 listing_leaving() AS leaving) f
+                 listing_leaving() AS leaving, listing_either(:facets::text[], 1) AS either_1, listing_either(:facets::text[], 2) AS either_2,
+                 listing_either(:facets::text[], 3) AS either_3, listing_either(:facets::text[], 4) AS either_4) f
 ), page AS (
     SELECT at.product_id, at.price_minor, row_number() OVER (ORDER BY at.price_minor DESC, at.product_id DESC) AS n
     FROM asked
@@ -94,6 +101,8 @@ WITH asked AS MATERIALIZED (
           AND at.price_minor >= asked.least
           AND (at.in_stock OR NOT asked.in_stock_only)
           AND (asked.keys IS NULL OR at.keys @> asked.keys)
+          AND (asked.either_1 IS NULL OR at.keys && asked.either_1 AND (asked.either_2 IS NULL OR at.keys && asked.either_2 AND
+               (asked.either_3 IS NULL OR at.keys && asked.either_3 AND (asked.either_4 IS NULL OR at.keys && asked.either_4))))
           AND (asked.leaving IS NULL OR NOT at.keys && asked.leaving)
           AND (asked.words IS NULL OR EXISTS (
               SELECT FROM listing l WHERE l.product_id = at.product_id AND l.currency = at.currency AND l.search @@ asked.words))
@@ -109,7 +118,7 @@ FROM (SELECT 1) always
 LEFT JOIN page last ON last.n = :page_size;
 
 -- By name.
--- name: listing_name(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, value_list uuid?, keys int8[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key text?, after_id product_id?, page_size int4) :one
+-- name: listing_name(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, value_list uuid?, keys int8[]?, facets text[]?, price_least int8?, price_most int8?, in_stock_only bool, typed text?, after_key text?, after_id product_id?, page_size int4) :one
 -- returns: items text, more bool, last_number int8?, last_text text?, last_id product_id?
 WITH asked AS MATERIALIZED (
     SELECT f.*, :page_size::integer + 1 AS most_places,
@@ -117,7 +126,8 @@ WITH asked AS MATERIALIZED (
     FROM (SELECT coalesce(:value_list::uuid, listing_to_read(:category_id, :vendor_id, :brand)) AS list_id, :currency::char(3) AS currency, :keys::bigint[] AS keys,
                  :price_least::bigint AS least, :price_most::bigint AS most,
                  :in_stock_only::boolean AS in_stock_only, CASE WHEN :typed::text IS NOT NULL THEN search_query(:typed) END AS words,
-                 listing_leaving() AS leaving) f
+                 listing_leaving() AS leaving, listing_either(:facets::text[], 1) AS either_1, listing_either(:facets::text[], 2) AS either_2,
+                 listing_either(:facets::text[], 3) AS either_3, listing_either(:facets::text[], 4) AS either_4) f
 ), page AS (
     SELECT at.product_id, at.sort_name, row_number() OVER (ORDER BY at.sort_name, at.product_id) AS n
     FROM asked
@@ -128,6 +138,8 @@ WITH asked AS MATERIALIZED (
           AND (asked.least IS NULL OR at.price_minor >= asked.least) AND (asked.most IS NULL OR at.price_minor <= asked.most)
           AND (at.in_stock OR NOT asked.in_stock_only)
           AND (asked.keys IS NULL OR at.keys @> asked.keys)
+          AND (asked.either_1 IS NULL OR at.keys && asked.either_1 AND (asked.either_2 IS NULL OR at.keys && asked.either_2 AND
+               (asked.either_3 IS NULL OR at.keys && asked.either_3 AND (asked.either_4 IS NULL OR at.keys && asked.either_4))))
           AND (asked.leaving IS NULL OR NOT at.keys && asked.leaving)
           AND (asked.words IS NULL OR EXISTS (
               SELECT FROM listing l WHERE l.product_id = at.product_id AND l.currency = at.currency AND l.search @@ asked.words))
@@ -145,9 +157,10 @@ LEFT JOIN page last ON last.n = :page_size;
 -- What to look for, and whether few enough products have all of it that finding and sorting them costs less than walking a list until a page is
 -- full. By the kept counts, as if keys were independent of each other, in microseconds of one machine: 0.25 for each place walked
 -- and 0.7 for each product found. A wrong guess costs time only. keys: all, the rarest first; pairs: what listing_narrow finds them by;
--- value_list: to be walked instead of what was asked for, where a value's own list is shorter.
+-- value_list: to be walked instead of what was asked for, where a value's own list is shorter. Several values of one attribute count as one that has
+-- as many products as all of them; way_keys: those of the rarest such attribute, each of which is a way to find, with as many of the pairs.
 -- name: listing_plan(currency text, category_id category_id?, vendor_id vendor_id?, brand text?, facets text[]?, page_size int4) :one
--- returns: narrow bool, keys int8[], pairs int8[], value_list uuid?
+-- returns: narrow bool, keys int8[], pairs int8[], way_keys int8[]?, value_list uuid?
 WITH list AS MATERIALIZED (
     SELECT coalesce(:category_id::uuid, '00000000-0000-0000-0000-000000000000') AS id, :currency::char(3) AS currency
 ), whole AS MATERIALIZED (
@@ -156,11 +169,17 @@ WITH list AS MATERIALIZED (
 ), asked AS MATERIALIZED (
     SELECT a.key, coalesce((SELECT c.count FROM list, listing_count c
                             WHERE c.list_id = list.id AND c.currency = list.currency AND c.key = a.key), 0)::float8 AS count
-    FROM listing_asked(:category_id, :vendor_id, :brand, :facets) a
+    FROM listing_asked(:category_id, :vendor_id, :brand, listing_single(:facets)) a
+), either AS MATERIALIZED (
+    SELECT e.keys, coalesce((SELECT sum(c.count) FROM list, listing_count c
+                             WHERE c.list_id = list.id AND c.currency = list.currency AND c.key = ANY (e.keys)), 0)::float8 AS count
+    FROM generate_series(1, 4) n, LATERAL (SELECT listing_either(:facets, n) AS keys) e
+    WHERE e.keys IS NOT NULL
 ), joint AS (
-    SELECT array_agg(asked.key ORDER BY asked.count, asked.key) AS keys, whole.count AS whole, min(asked.count) AS rarest,
-           whole.count * exp(sum(ln(greatest(asked.count, 0.001) / whole.count))) AS found
-    FROM asked, whole GROUP BY whole.count
+    SELECT coalesce((SELECT array_agg(a.key ORDER BY a.count, a.key) FROM asked a), '{}') AS keys,
+           (SELECT e.keys FROM either e ORDER BY e.count, e.keys LIMIT 1) AS way_keys, whole.count AS whole, min(each.count) AS rarest,
+           whole.count * exp(sum(ln(greatest(each.count, 0.001) / whole.count))) AS found
+    FROM whole, (SELECT count FROM asked UNION ALL SELECT count FROM either) each GROUP BY whole.count
 ), shorter AS MATERIALIZED ( -- lists of a vendor or a brand are short themselves
     SELECT v.list_id, c.count::float8 AS count
     FROM asked
@@ -171,16 +190,20 @@ WITH list AS MATERIALIZED (
 ), walk AS (
     SELECT joint.*, shorter.list_id, coalesce(shorter.count, joint.whole) AS places FROM joint LEFT JOIN shorter ON true
 )
-SELECT 0.7 * least(found, rarest) < 0.25 * least(places, places * (:page_size + 1) / greatest(found, 0.001)) AS narrow, keys, listing_to_find(keys) AS pairs,
-       list_id AS value_list
+SELECT 0.7 * least(found, rarest) < 0.25 * least(places, places * (:page_size + 1) / greatest(found, 0.001)) AS narrow, keys,
+       CASE WHEN way_keys IS NULL THEN listing_to_find(keys)
+            ELSE ARRAY(SELECT pair.key FROM unnest(way_keys) WITH ORDINALITY way(key, n), unnest(listing_to_find(way.key || keys)) WITH ORDINALITY pair(key, n)
+                       ORDER BY way.n, pair.n) END AS pairs, way_keys, list_id AS value_list
 FROM walk;
 
 -- All that have what was asked for, sorted: n newest, u cheapest, d dearest, a by name. What was asked stands in a table of one row, so that
 -- PostgreSQL has nothing to gain from planning for the given values, which takes longer than to run it, and plans once for each connection.
--- name: listing_narrow(sort text, currency text, pairs int8[], price_least int8?, price_most int8?, in_stock_only bool, after_number int8?, after_text text?, after_id product_id?, page_size int4) :one
+-- name: listing_narrow(sort text, currency text, pairs int8[], way_keys int8[]?, facets text[]?, price_least int8?, price_most int8?, in_stock_only bool, after_number int8?, after_text text?, after_id product_id?, page_size int4) :one
 -- returns: items text, more bool, last_number int8?, last_text text?, last_id product_id?
 WITH asked AS MATERIALIZED (
-    SELECT :pairs::bigint[] AS pairs, :currency::char(3) AS currency, coalesce(:price_least::bigint, 0) AS least,
+    SELECT :pairs::bigint[] AS pairs, :way_keys::bigint[] AS way_keys, cardinality(:pairs::bigint[]) / coalesce(cardinality(:way_keys::bigint[]), 1) AS width,
+           listing_either(:facets::text[], 1) AS either_1, listing_either(:facets::text[], 2) AS either_2,
+           listing_either(:facets::text[], 3) AS either_3, listing_either(:facets::text[], 4) AS either_4, :currency::char(3) AS currency, coalesce(:price_least::bigint, 0) AS least,
            coalesce(:price_most::bigint, 9223372036854775807) AS most, :in_stock_only::boolean AS in_stock_only,
            :page_size::integer + 1 AS most_products, :sort AS sort, :after_number::bigint AS after_number, :after_text::text AS after_text,
            :after_id::uuid AS after_id, listing_leaving() AS leaving
@@ -188,10 +211,13 @@ WITH asked AS MATERIALIZED (
     SELECT l.product_id, l.sort_name, l.ctid AS at,
            CASE asked.sort WHEN 'n' THEN -(date_part('epoch', l.published_at) * 1000000)::bigint WHEN 'u' THEN l.price_minor
                       WHEN 'd' THEN -l.price_minor END AS number
-    FROM asked, listing l
-    WHERE listing_paired(l.keys) @> asked.pairs -- which proves that it has the keys, as surely as a key stands for its name: the row need not be asked again
+    FROM asked, LATERAL unnest(coalesce(asked.way_keys, '{0}')) WITH ORDINALITY way(key, n), listing l
+    WHERE listing_paired(l.keys) @> asked.pairs[(way.n - 1) * asked.width + 1 : way.n * asked.width] -- which proves that it has the keys, as surely as a key stands for its name: the row need not be asked again
       AND l.currency = asked.currency AND l.price_minor BETWEEN asked.least AND asked.most AND (l.in_stock OR NOT asked.in_stock_only)
       AND (asked.leaving IS NULL OR NOT l.keys && asked.leaving)
+      AND (way.n = 1 OR NOT l.keys && asked.way_keys[1 : way.n - 1]) -- once, though it has several of them
+      AND (asked.either_1 IS NULL OR l.keys && asked.either_1 AND (asked.either_2 IS NULL OR l.keys && asked.either_2 AND
+           (asked.either_3 IS NULL OR l.keys && asked.either_3 AND (asked.either_4 IS NULL OR l.keys && asked.either_4))))
 ), page AS (
     SELECT f.*, row_number() OVER (ORDER BY f.number, CASE asked.sort WHEN 'a' THEN f.sort_name END, CASE WHEN asked.sort IN ('n', 'd') THEN f.product_id END DESC,
                                             f.product_id) AS n
@@ -222,7 +248,7 @@ LEFT JOIN page last ON last.n = :page_size;
 WITH page AS (
     SELECT h.product_id, h.score, row_number() OVER (ORDER BY h.score DESC, h.product_id DESC) AS n
     FROM listing_hits(CASE WHEN :corrected::boolean THEN search_corrected(:typed) ELSE search_query(:typed) END, :currency,
-                      listing_keys(ARRAY[:category_id::uuid], :vendor_id, :brand, :facets), :price_least, :price_most, :in_stock_only) h
+                      listing_keys(ARRAY[:category_id::uuid], :vendor_id, :brand, listing_single(:facets)), :facets, :price_least, :price_most, :in_stock_only) h
     WHERE (:after_key::bigint IS NULL OR (h.score, h.product_id) < (:after_key, :after_id))
       AND coalesce(NOT h.keys && (SELECT listing_leaving()), true)
     ORDER BY h.score DESC, h.product_id DESC

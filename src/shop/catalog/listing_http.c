@@ -109,11 +109,12 @@ static bool is_by_keys(const struct api_product_list *in)
 
 #define NUMBER_QUERY(query)                                                                                  \
     static enum error_code run_##query(struct request *req, const struct api_product_list *in,               \
-                                       const struct listing_plan_row *plan, const struct listing_from *from, \
-                                       struct page *page)                                                    \
+                                       struct str_array facets, const struct listing_plan_row *plan,         \
+                                       const struct listing_from *from, struct page *page)                   \
     {                                                                                                        \
         LISTING_ARGS(query);                                                                                 \
         args.keys = plan->keys;                                                                              \
+        args.facets = facets;                                                                                \
         args.value_list = plan->value_list;                                                                  \
         args.after_key = (struct opt_int64){from != NULL, from ? from->at.number : 0};                       \
         LISTING_RUN(query);                                                                                  \
@@ -139,11 +140,12 @@ static enum error_code run_search(bool corrected, struct request *req, const str
 }
 
 static enum error_code run_listing_name(struct request *req, const struct api_product_list *in,
-                                        const struct listing_plan_row *plan, const struct listing_from *from,
-                                        struct page *page)
+                                        struct str_array facets, const struct listing_plan_row *plan,
+                                        const struct listing_from *from, struct page *page)
 {
     LISTING_ARGS(listing_name);
     args.keys = plan->keys;
+    args.facets = facets;
     args.value_list = plan->value_list;
     args.after_key = from ? (struct str){from->at.text, from->text_length} : STR_NONE;
     LISTING_RUN(listing_name);
@@ -154,14 +156,16 @@ static enum error_code run_listing_name(struct request *req, const struct api_pr
 
 /* Where filters leave little: all that they leave, sorted. */
 static enum error_code run_narrow(enum order order, struct request *req, const struct api_product_list *in,
-                                  const struct listing_plan_row *plan, const struct listing_from *from,
-                                  struct page *page)
+                                  struct str_array facets, const struct listing_plan_row *plan,
+                                  const struct listing_from *from, struct page *page)
 {
     char sort = (char)order;
     struct listing_narrow_args args = {
         .sort = {&sort, 1},
         .currency = str_from(api_currency_names[in->currency - 1]),
         .pairs = plan->pairs,
+        .way_keys = plan->way_keys,
+        .facets = facets,
         .price_least = {in->has_price_min, in->price_min},
         .price_most = {in->has_price_max, in->price_max},
         .in_stock_only = in->in_stock,
@@ -196,17 +200,17 @@ static enum error_code run(enum order order, struct request *req, const struct a
         if (code)
             return code;
         if (plan.narrow && !in->has_q)
-            return run_narrow(order, req, in, &plan, from, page);
+            return run_narrow(order, req, in, facets, &plan, from, page);
     }
     switch (order) {
     case NEWEST:
-        return run_listing_newest(req, in, &plan, from, page);
+        return run_listing_newest(req, in, facets, &plan, from, page);
     case PRICE_UP:
-        return run_listing_price_up(req, in, &plan, from, page);
+        return run_listing_price_up(req, in, facets, &plan, from, page);
     case PRICE_DOWN:
-        return run_listing_price_down(req, in, &plan, from, page);
+        return run_listing_price_down(req, in, facets, &plan, from, page);
     case NAME:
-        return run_listing_name(req, in, &plan, from, page);
+        return run_listing_name(req, in, facets, &plan, from, page);
     case RELEVANT:
     case SIMILAR:
         break;
