@@ -160,8 +160,8 @@ static int supervise(struct supervisor *self)
             fprintf(stderr, "cathay supervise: cannot start a process: %s\n", strerror(errno));
             return STATUS_CANNOT_START;
         }
-        int result;
-        if (!crashed(self, wait_role(self), clock_monotonic_us() - started_us, &result))
+        int result, status = wait_role(self);
+        if (!crashed(self, status, clock_monotonic_us() - started_us, &result))
             return result;
         if (pause_for(self, pause_ms(self->quick)))
             return 0;

@@ -39,6 +39,7 @@ test('CHK-3 a process that crashes while orders are placed is started again, has
   serve.supervised = true;
   try {
     await env.startRole('serve');
+    const ready = Date.now();
     await env.startRole('worker');
     const counter = 'cathay_process_crashes_total{role="serve"}';
     assert.strictEqual(await metric(env.api, counter), 0);
@@ -53,6 +54,7 @@ test('CHK-3 a process that crashes while orders are placed is started again, has
     const asked = env.api.call('attribute_list', { headers: { 'x-request-id': 'in-hand-1' } }).catch(() => null);
     await poll(async () => (await env.query("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%attribute%' AND application_name LIKE '%worker%'")).length > 0,
       { what: 'a worker that waits' });
+    const lived = Date.now() - ready;
     hurt(first, threadOf(first, 'worker-0'), 11);
     await asked;
     await release();
@@ -63,6 +65,9 @@ test('CHK-3 a process that crashes while orders are placed is started again, has
     assert.deepStrictEqual([crash.level, crash.role, crash.thread, crash.method, crash.operation, crash.request_id, crash.statement],
       ['fatal', 'serve', 'worker-0', 'GET', 'attribute_list', 'in-hand-1', 'attribute_list']);
     assert.strictEqual(await metric(env.api, counter), 1);
+    // Crashes that lie far apart are not crashes in a row: how long a process has run decides that.
+    const [told] = linesOf(serve.log, 'a process has crashed');
+    assert.ok(told.ran_ms >= lived, `ran_ms is ${told.ran_ms}, but it was ready ${lived} ms before`);
 
     // A lane is inside a batch of orders.
     const before = seen.acknowledged.size;
