@@ -119,7 +119,7 @@ static enum error_code refuse_unknown(struct error *error)
         if (strncmp(*entry, "CATHAY_", 7) != 0 || strncmp(*entry, "CATHAY_TEST_", 12) == 0 || !equals)
             continue;
         struct str name = {*entry, (size_t)(equals - *entry)};
-        bool known = is_setting(name); /* CATHAY_LOG_FILE is one by itself */
+        bool known = is_setting(name); /* CATHAY_LOG_FILE ends like VARIABLE_FILE, and is a setting */
         if (!known && str_ends_with(name, STR("_FILE")))
             known = is_setting((struct str){name.ptr, name.len - 5});
         if (!known)

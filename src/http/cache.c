@@ -6,11 +6,10 @@
  * and then, never a wrong answer. Each kind has a table of its own because some change thousands of times a
  * second (balances), and would soon have touched every slot of the others.
  *
- * Even numbers are of changes that the second level knows too, for who tells of them stamps that first. What
- * was changed by this process a moment ago gets the odd number before: values of here begun earlier are
- * stale, and what the second level still holds is known to be older (cache_is_ahead) until the change is
- * told. What is told first may be an earlier change of the same thing, so that is not believed for the first
- * AHEAD_S seconds.
+ * Even stamp: the change is already published to Redis, where the relay stamps first. Odd: local,
+ * unpublished; values of this process that began earlier are stale, and so is what Redis holds
+ * (cache_is_ahead) until the change is published. The first message may be about an earlier change of the
+ * same thing, so for AHEAD_S seconds no message ends that state.
  *
  * Eviction is second chance: a hit only sets a mark, and what is evicted is the oldest entry without one. */
 #include "http/cache.h"

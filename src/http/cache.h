@@ -66,10 +66,10 @@ void cache_fill_fail(struct cache_fill *fill);
 /* (kind, id): what is tagged with it and what is tagged (kind, zero). A zero id: all that has the kind. An
  * empty kind: everything. */
 void cache_invalidate(struct cache *cache, struct str kind, struct uuid id);
-/* The same for what was changed by this process and is not told yet. */
+/* The same for a change of this process that is not published yet. */
 void cache_invalidate_here(struct cache *cache, struct str kind, struct uuid id, int64_t now_us);
-/* Has one of the tags been invalidated here, in the last seconds or without having been told since? Then what
- * others hold may be old. */
+/* True if one of the tags was invalidated here within the last seconds, or the change is not published yet:
+ * copies elsewhere may be stale. */
 bool cache_is_ahead(struct cache *cache, const struct cache_tag *tags, size_t tag_count, int64_t now_us);
 
 struct cache_counts {

@@ -264,7 +264,7 @@ static void on_written(uv_write_t *write, int status)
         resume(c);
 }
 
-/* Sends at once what the socket takes; the rest goes on by itself. The memory of a rest is the exchange's,
+/* Sends at once what the socket takes; libuv writes the rest. The memory of a rest is the exchange's,
  * which is then kept until it is written, or a copy. True: all is sent. */
 static bool send_bytes(struct connection *c, uv_buf_t *bufs, unsigned count, struct http_exchange *owner)
 {

@@ -21,7 +21,7 @@ static struct str trace_of(struct str traceparent)
 
 enum error_code outbox_publish(struct pg *db, const struct event *event, struct event_id *id)
 {
-    /* An event that commits by itself could be lost, or tell of a change that was rolled back. */
+    /* An event that commits separately could be lost, or announce a change that was rolled back. */
     CHECK(!pg_raw(db) || PQtransactionStatus(pg_raw(db)) != PQTRANS_IDLE);
     check_event(event);
     struct event_id made = event_id_new();

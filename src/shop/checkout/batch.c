@@ -1,10 +1,10 @@
 /* A batch: one transaction around a decision in memory.
  *
- * The first try goes by what the process knows of goods, where it knows all that the batch needs and there is
- * plenty: then neither goods nor stock are read, and the write proves both. That is nearly always so, and
- * halves what a batch costs the database. Where the proof fails, or an order would be rejected by what
- * is known, the batch is tried again with everything locked and read. So no answer rests on anything but
- * rows that its transaction has locked or proven. */
+ * The first try is optimistic: if the cache of goods (known.h) has all that the batch needs and stock is
+ * plentiful, neither goods nor stock are read, and the write validates both. This is the usual case, and
+ * halves the cost of a batch for the database. If validation fails, or cached goods would reject an order,
+ * the batch runs again with every row locked and read. So every answer rests on rows that its transaction has
+ * locked or validated. */
 #include "shop/checkout/batch_internal.h"
 
 #include "base/check.h"

@@ -91,7 +91,7 @@ static enum error_code run_until_settled(const struct lane *lane, struct checkou
         } else if (++collisions == ATTEMPTS_COLLISION) {
             return code == ERR_DATABASE_RETRY ? ERR_OVERLOADED : ERR_INTERNAL;
         } else if (count > 1 && code != ERR_DATABASE_RETRY) {
-            return code; /* one order spoils the others: each by itself */
+            return code; /* one order spoils the batch: run each individually */
         }
     }
 }
