@@ -322,11 +322,6 @@ int http_server_port(const struct http_server *server)
     return server->port;
 }
 
-void http_server_ready_set(struct http_server *server, bool ready)
-{
-    atomic_store(&server->ready, ready);
-}
-
 void http_server_stop(struct http_server *server)
 {
     if (!server)

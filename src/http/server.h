@@ -39,9 +39,6 @@ enum error_code http_server_start(const struct http_server_options *options, str
 int http_server_port(const struct http_server *server);
 /* Stops accepting, lets open requests end (at most drain_ms), closes streams, joins the threads, frees. */
 void http_server_stop(struct http_server *server);
-/* Not ready: /readyz answers 503, so that the load balancer looks elsewhere; used before a stop. Any thread.
- */
-void http_server_ready_set(struct http_server *server, bool ready);
 
 /* What live_on_invalidate() of work/work.h wants: drops cached answers in all servers of this process. Any
  * thread. */

@@ -18,7 +18,6 @@ extern const struct sandbox_part sandbox_mailbox;
 
 /* Listens on sandbox_host:sandbox_smtp_port; 0 takes a free one. */
 enum error_code mailbox_smtp_start(struct error *error);
-int mailbox_smtp_port(void);
 void mailbox_smtp_stop(void);
 
 /* What a mail holds, decoded to UTF-8, in the arena. text and html are the first parts of those types, or

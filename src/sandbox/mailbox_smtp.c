@@ -21,7 +21,6 @@
 
 static struct {
     int listener;
-    int port;
     pthread_t threads[MAILBOX_THREADS];
     size_t started;
     atomic_bool stopping;
@@ -360,17 +359,12 @@ enum error_code mailbox_smtp_start(struct error *error)
     } address = {.six = {0}};
     socklen_t len = sizeof address;
     CHECK(getsockname(smtp.listener, &address.any, &len) == 0);
-    smtp.port = ntohs(address.any.sa_family == AF_INET6 ? address.six.sin6_port : address.four.sin_port);
+    port = ntohs(address.any.sa_family == AF_INET6 ? address.six.sin6_port : address.four.sin_port);
     atomic_store(&smtp.stopping, false);
     for (smtp.started = 0; smtp.started < MAILBOX_THREADS; smtp.started++)
         CHECK(thread_start(&smtp.threads[smtp.started], "smtp", run, NULL));
-    log_write(LOG_INFO, "sandbox mailbox listens", LOG_INT("port", smtp.port));
+    log_write(LOG_INFO, "sandbox mailbox listens", LOG_INT("port", port));
     return ERR_OK;
-}
-
-int mailbox_smtp_port(void)
-{
-    return smtp.port;
 }
 
 void mailbox_smtp_stop(void)
