@@ -32,14 +32,14 @@ test('PAY-3 one batch: repetitions, other events with the same news, and what do
 test('PAY-3 one batch: failed then succeeded, succeeded then failed, succeeded then refunded', async () => {
   const [first, late, early, refunded, alone, ...good] = await waiting(env, 40);
   const refund = JSON.stringify({ id: `evt_refund_${refunded.payment}`, object: 'event', type: 'refund.updated',
-    data: { object: { id: 're_unknown', object: 'refund', status: 'succeeded', amount: refunded.cash, currency: 'hkd', payment_intent: refunded.intent, metadata: {} } } });
+    data: { object: { id: 're_unknown', object: 'refund', status: 'succeeded', amount: refunded.cash, currency: 'hkd', payment_intent: refunded.intent, metadata: { refund_id: 'ref_0192f3c4a5b67c8d9e0f1a2b3c4d5e70' } } } });
   const texts = [failed(late), ...good.map((order) => said(order)), said(late), said(early), failed(early), said(refunded), refund, failed(alone)];
   assert.deepStrictEqual(new Set(await inOneBatch(env, first, texts)), new Set([200]));
   await confirmedOnce(env, [first, late, early, refunded, ...good]);
   await webhooksDone(env);
   // The failures were left to tasks, and found the money taken; the one of an order that was not paid gives its goods back.
   await confirmedOnce(env, [first, late, early, refunded, ...good]);
-  assert.strictEqual((await webhookOf(env, refund)).state, 'mismatched'); // not the shop's refund
+  assert.strictEqual((await webhookOf(env, refund)).state, 'mismatched'); // the shop has no such refund
   assert.strictEqual(await stateOf(env, alone), 'payment_failed');
   assert.strictEqual((await webhookOf(env, texts[0])).detail, 'the payment has ended before');
   await env.verify();

@@ -1,13 +1,15 @@
 'use strict';
 // PAY-4: an order that failed or expired is paid by another attempt within a time, and examined as a new one is.
-const { test } = require('node:test');
+const { test, afterEach } = require('node:test');
 const assert = require('node:assert');
 const { shop, poll, Environment, makePerson } = require('../harness');
-const { decline, pay } = require('../harness/gateway');
+const { decline, pay, fault, faultsClear } = require('../harness/gateway');
 const { goods, customer, orderOf, relist } = require('../harness/goods');
 const { ordered, begun, reaches } = require('../harness/buying');
 
 const env = shop();
+
+afterEach(() => faultsClear(env));
 
 /** An order whose payment was declined. */
 const declined = async (options) => {
@@ -50,6 +52,7 @@ for (const [what, sql, back] of [
   ['goods of a vendor that has closed', "UPDATE vendor SET state = 'closed' WHERE id = (SELECT vendor_id FROM variant WHERE id = $1)", "UPDATE vendor SET state = 'active' WHERE id = (SELECT vendor_id FROM variant WHERE id = $1)"],
 ]) {
   test(`PAY-4 another attempt is refused for ${what}; money that comes late for them goes back`, async () => {
+    await fault(env, 'cancel_refuse', 1000); // money comes late only where the gateway would not close what was declined
     const purchase = await declined({ points: 1000 });
     await change(purchase, sql);
     const { body } = await again(purchase);

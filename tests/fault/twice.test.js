@@ -6,7 +6,7 @@ const assert = require('node:assert');
 const { Environment, MailSink, makePerson, poll } = require('../harness');
 const { goods } = require('../harness/goods');
 const { ordered, begun, reaches } = require('../harness/buying');
-const { pay, decline } = require('../harness/gateway');
+const { pay, decline, fault, faultsClear } = require('../harness/gateway');
 
 // What background work itself writes, sign-ins, and what is only a copy of other rows.
 const NOT_COMPARED = ['task', 'outbox', 'schedule', 'session', 'refresh_token', 'listing', 'listing_count', 'listing_count_change', 'schema_migration', 'partitioned_table'];
@@ -41,6 +41,8 @@ test('JOB-2 every task of the shop runs again, all at once and in any order: not
   try {
     const { variants } = await goods(env, { variants: 3, onHand: 100, locations: 2 });
     const delivered = await begun(env, await ordered(env, { points: 500, miles: 2000, variant: variants[0], quantity: 2 }));
+    await delivered.buyer.api.call('order_address_set', { path: { order_id: delivered.order.id }, expect: 204,
+      body: { name: 'Wing Chan', line1: '7 Somewhere Road', city: 'Hong Kong', country: 'HK' } });
     await pay(env, delivered.intentId);
     const milesAlone = await ordered(env, { points: 1000, miles: 1000, variant: variants[2] });
     await reaches(milesAlone, 'delivered', { timeoutMs: 60000 });
@@ -50,12 +52,16 @@ test('JOB-2 every task of the shop runs again, all at once and in any order: not
     await decline(env, declined.intentId);
     const cancelled = await begun(env, await ordered(env, { points: 500, miles: 2000, variant: variants[1] }));
     await cancelled.buyer.api.call('order_cancel', { path: { order_id: cancelled.order.id }, expect: 200 });
+    for (const ended of [declined, cancelled]) await poll(async () => (await ended.payments())[0].closed_at, { what: 'the payment to be closed at the gateway', timeoutMs: 60000 });
     // A success that comes when the goods are gone: the money goes back. The one who has them is sold out, and expires.
+    // A declined payment can come late only where the gateway would not close it.
     const late = await begun(env, await ordered(env, { points: 500, miles: 2000, onHand: 1 }));
+    await fault(env, 'cancel_refuse', 1000);
     await decline(env, late.intentId);
     await reaches(late, 'payment_failed', { timeoutMs: 60000 });
     await ordered(env, { variant: late.variant });
     await pay(env, late.intentId);
+    await faultsClear(env);
     await poll(async () => (await late.refunds())[0]?.state === 'succeeded', { what: 'the late payment to go back', timeoutMs: 60000 });
     const expired = await ordered(env, { points: 500, miles: 2000, variant: variants[0] });
     await reaches(delivered, 'delivered', { timeoutMs: 60000 });
