@@ -87,19 +87,31 @@ test('PAY-3 a batch that cannot be made true is stored and answered; tasks work 
   await confirmedOnce(env, [held, ...good]);
 });
 
+const batchesOf = async ({ api }) => Number(/^cathay_lanes_batch_items_count\{lanes="webhooks"\} (\d+)$/m.exec((await api.call('metrics_show', { expect: 200 })).text)[1]);
+
 test('PAY-3 API-3 a batch of two hundred takes as many statements as one webhook', async () => {
   const alone = await Environment.start({ roles: ['serve'], settings: { webhook_lanes: 1, queue_wait_ms: 60000 } });
   try {
-    const [warm, single, first, ...many] = await waiting(alone, 203);
+    const [warm, single] = await waiting(alone, 2);
     await tell(alone.api, said(warm));
     const one = await alone.statements(() => tell(alone.api, said(single)));
     assert.ok(one <= 15, `${one} statements`);
-    let statuses;
-    // With that of the order that is locked, which may have been tried again.
-    const all = await alone.statements(async () => { statuses = await inOneBatch(alone, first, many.map((order) => said(order))); });
-    assert.deepStrictEqual(new Set(statuses), new Set([200]));
-    assert.ok(all <= 4 * one, `${all} statements for ${many.length} webhooks, ${one} for one`);
-    await confirmedOnce(alone, [warm, single, first, ...many]);
+    await confirmedOnce(alone, [warm, single]);
+    for (let tries = 1; ; tries += 1) {
+      const [first, ...many] = await waiting(alone, 201);
+      let statuses;
+      const batches = await batchesOf(alone);
+      // With that of the order that is locked, which may have been tried again.
+      const all = await alone.statements(async () => { statuses = await inOneBatch(alone, first, many.map((order) => said(order)), { ordered: false }); });
+      assert.deepStrictEqual(new Set(statuses), new Set([200]));
+      await confirmedOnce(alone, [first, ...many]);
+      // On a busy machine they arrive too slowly to be one batch; then they say nothing, and others are sent.
+      const made = await batchesOf(alone) - batches;
+      if (made <= 2 || tries === 8) {
+        assert.ok(made <= 2 && all <= 4 * one, `${all} statements for ${many.length} webhooks in ${made} batches, ${one} for one`);
+        break;
+      }
+    }
     await alone.verify();
   } finally {
     await alone.stop();
