@@ -111,7 +111,8 @@ test('JOB-4 the links of mails lead to the order as it is now, for whoever has t
     return new URL(links[0]);
   };
   const link = await linkIn(purchase, /is confirmed/);
-  const page = await env.api.get(link.pathname + link.search);
+  const page = await env.api.call('order_page', { path: { order_id: purchase.id }, query: { key: link.searchParams.get('key') }, expect: 200 });
+  assert.strictEqual((await env.api.get(link.pathname + link.search)).text, page.text);
   assert.strictEqual(page.status, 200);
   assert.match(page.headers['content-type'], /text\/html/);
   assert.match(page.headers['cache-control'], /no-store/);

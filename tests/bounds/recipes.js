@@ -165,6 +165,36 @@ async function failedRefund(fuzzer) {
   return undefined;
 }
 
+/** A parcel whose label the carrier refused: its order was put right to a street that is not there, and paid. */
+async function refusedLabel(fuzzer) {
+  const refused = async () => (await fuzzer.env.query("SELECT id FROM shipment WHERE state = 'created' AND problem IS NOT NULL ORDER BY id DESC LIMIT 1"))[0];
+  let found = await refused();
+  const [order] = found ? [] : await fuzzer.env.query(`SELECT o.id, p.intent_id FROM orders o JOIN payment p ON p.order_id = o.id
+    WHERE o.state = 'pending_payment' AND p.state = 'pending' AND p.intent_id IS NOT NULL AND o.expires_at > now() + interval '1 minute' ORDER BY o.id DESC LIMIT 1`);
+  if (order) {
+    const staff = fuzzer.actor('support');
+    const body = { name: 'Wing Chan', line1: '1 Nowhere Street', city: 'Hong Kong', country: 'HK' };
+    await fuzzer.send('order_address_set', staff, { ...empty(), path: { order_id: `${PREFIXES.order}_${order.id.replace(/-/g, '')}` }, body }, 'before a label is refused');
+    await sandbox(fuzzer, `/sandbox/payment_intents/${order.intent_id}/pay`);
+    for (let i = 0; i < 100 && !found; i += 1) {
+      await sleep(50);
+      found = await refused();
+    }
+  }
+  return found ? { path: { shipment_id: `${PREFIXES.shipment}_${found.id.replace(/-/g, '')}` } } : {};
+}
+
+/** The link of a mail that leads to an order's page. */
+async function mailedOrder(fuzzer) {
+  const { text } = await exchange(`${fuzzer.env.sandboxUrl}/mailbox`);
+  for (const [, path] of [...text.matchAll(/href="(\/mailbox\/[^"]+)"/g)].slice(0, 20)) {
+    const mail = await exchange(fuzzer.env.sandboxUrl + path);
+    const found = /\/orders\/(ord_[0-9a-f]{32})\?key=([\w-]+)/.exec(mail.text);
+    if (found) return { path: { order_id: found[1] }, query: { key: found[2] } };
+  }
+  return {};
+}
+
 /** recipe(fuzzer, actor, style) */
 const RECIPES = {
   user_register: async (f) => ({ body: { email: `fuzz.${f.next()}.${f.chance.hex(6)}@people.example`, password: `blue harbour ${f.chance.hex(10)}`, cart_id: undefined } }),
@@ -255,6 +285,8 @@ const RECIPES = {
     price_minor: style === 'most' ? 100000000000 : style === 'least' ? 1 : f.chance.of([100, 5000, 99999999, 100000000000]), starts_at: f.chance.happens(0.8) ? isoIn(-1) : '0001-01-01T00:00:00Z', ends_at: f.chance.happens(0.7) ? isoIn(600) : '9999-12-31T23:59:59Z' } }),
   sale_order_place: async (f, actor, style) => ({ body: { quantity: style === 'most' ? 999 : 1, points: f.chance.happens(0.8) ? 0 : 500, cash_minor: undefined, address: { name: 'Fuzz', line1: '1 Road', city: 'Hong Kong', country: 'HK', phone: '+852 5555 0100' } } }),
   order_refund: async (f) => { const [row] = await f.env.query("SELECT id FROM orders WHERE state IN ('confirmed', 'processing', 'shipped', 'delivered') ORDER BY random() LIMIT 1"); return row ? { path: { order_id: `${PREFIXES.order}_${row.id.replace(/-/g, '')}` } } : {}; },
+  order_page: (f) => mailedOrder(f),
+  shipment_label_retry: async (f) => (f.chance.happens(0.2) || f.unreached().includes('shipment_label_retry') ? refusedLabel(f) : {}),
   refund_retry: async (f) => { const refund = f.chance.happens(0.5) || f.unreached().includes('refund_retry') ? await failedRefund(f) : undefined; return refund ? { path: { refund_id: refund } } : {}; },
   vendor_order_show: async (f, actor) => { const { body } = await f.send('vendor_order_list', actor, empty(), 'read before'); return body?.items?.length > 0 ? { path: { order_id: f.chance.of(body.items).id } } : {}; },
   loyalty_transfer_reverse: async (f, actor) => {
