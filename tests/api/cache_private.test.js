@@ -162,20 +162,28 @@ test('CCH-2 JOB-1 a relay that dies before it has marked its events leaves nothi
   const before = await truth(person);
   const [blocker, writer] = [await env.db.connect(), await env.db.connect()];
   try {
-    await poll(async () => { // the relay will get as far as making tasks, and is not there yet with an event of before
-      await quiet();
-      await Promise.all(servers().map((api) => show(api, person)));
-      await blocker.query('BEGIN');
-      await blocker.query('LOCK TABLE task IN SHARE MODE');
-      const [{ untold }] = await env.query('SELECT count(*)::int AS untold FROM outbox WHERE expanded_at IS NULL');
-      if (untold > 0) await blocker.query('ROLLBACK');
-      return untold === 0;
-    }, { what: 'the relay to have nothing to do' });
-    await writer.query('BEGIN');
-    await writer.query(`INSERT INTO outbox (id, type, aggregate_id, sequence, payload) VALUES (uuid_v7(), 'user.registered', $1, 0, '{}')`, [person.uuid]);
-    await givePoints(writer, person.uuid, 50);
-    await writer.query('COMMIT');
-    await allShow(person);
+    // The relay also looks after late tasks: where that is what waits for the lock, it gets no further, and another try is made.
+    for (let tries = 1; ; tries += 1) {
+      await poll(async () => { // the relay will get as far as making tasks, and is not there yet with an event of before
+        await quiet();
+        await Promise.all(servers().map((api) => show(api, person)));
+        await blocker.query('BEGIN');
+        await blocker.query('LOCK TABLE task IN SHARE MODE');
+        const [{ untold }] = await env.query('SELECT count(*)::int AS untold FROM outbox WHERE expanded_at IS NULL');
+        if (untold > 0) await blocker.query('ROLLBACK');
+        return untold === 0;
+      }, { what: 'the relay to have nothing to do' });
+      await writer.query('BEGIN');
+      await writer.query(`INSERT INTO outbox (id, type, aggregate_id, sequence, payload) VALUES (uuid_v7(), 'user.registered', $1, 0, '{}')`, [person.uuid]);
+      await givePoints(writer, person.uuid, 50);
+      await writer.query('COMMIT');
+      const told = await allShow(person).then(() => true, () => false);
+      if (told || tries === 4) {
+        assert.ok(told, 'every server shows what was committed');
+        break;
+      }
+      await blocker.query('ROLLBACK');
+    }
     assert.notDeepStrictEqual(await truth(person), before);
     assert.ok((await env.query("SELECT id FROM outbox WHERE type = 'miles.moved' AND expanded_at IS NULL")).length > 0, 'told, and not marked yet');
     await env.kill('worker');

@@ -87,7 +87,7 @@ test('PAY-3 a batch that cannot be made true is stored and answered; tasks work 
   await confirmedOnce(env, [held, ...good]);
 });
 
-const batchesOf = async ({ api }) => Number(/^cathay_lanes_batch_items_count\{lanes="webhooks"\} (\d+)$/m.exec((await api.call('metrics_show', { expect: 200 })).text)[1]);
+const batchesOf = async ({ api }) => Number(/^cathay_lanes_batch_items_count\{lanes="cathay webhooks"\} (\d+)$/m.exec((await api.call('metrics_show', { expect: 200 })).text)[1]);
 
 test('PAY-3 API-3 a batch of two hundred takes as many statements as one webhook', async () => {
   const alone = await Environment.start({ roles: ['serve'], settings: { webhook_lanes: 1, queue_wait_ms: 60000 } });
