@@ -59,7 +59,7 @@ static json_t *lines_read(void)
     free(line);
     fclose(file);
     unlink(path);
-    strcpy(path + strlen(path) - 6, "XXXXXX");
+    memcpy(path + strlen(path) - 6, "XXXXXX", 6);
     return lines;
 }
 

@@ -764,11 +764,8 @@ static void feed(struct connection *c, const char *bytes, size_t len)
 void connections_turn(struct event_loop *loop)
 {
     loop->turn++;
-    for (size_t count = loop->turns_waiting; count > 0 && loop->turns_waiting > 0; count--) {
-        struct connection *c = TAILQ_FIRST(&loop->turns);
-        turn_leave(c);
-        feed(c, "", 0);
-    }
+    for (size_t count = loop->turns_waiting; count > 0 && loop->turns_waiting > 0; count--)
+        feed(turn_next(loop), "", 0);
 }
 
 /* The answer is sent: the next request, if it is here already, or waiting for it. */

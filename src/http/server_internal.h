@@ -310,6 +310,7 @@ void turn_end(struct connection *connection);
 /* In the list of those whose turn is over, and out of it. */
 void turn_wait(struct connection *connection);
 void turn_leave(struct connection *connection);
+struct connection *turn_next(struct event_loop *loop); /* takes the first that waits; there must be one */
 
 /* phases.c */
 enum phase_result {

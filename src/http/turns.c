@@ -50,3 +50,10 @@ void turn_leave(struct connection *c)
     if (--loop->turns_waiting == 0)
         uv_idle_stop(&loop->hurry);
 }
+
+struct connection *turn_next(struct event_loop *loop)
+{
+    struct connection *c = TAILQ_FIRST(&loop->turns);
+    turn_leave(c);
+    return c;
+}

@@ -364,6 +364,7 @@ enum error_code pg_query_result(struct pg *db, PGresult **result)
     const struct pg_statement *statement = db->pending[db->pending_head].statement;
     check_statement_set(statement ? statement->name : NULL);
     bool prepare_first = db->pending[db->pending_head].prepare_first;
+    CHECK(statement || (db->pipeline && !prepare_first)); /* only a pipeline takes a command */
     db->pending_head = (db->pending_head + 1) % PENDING_MAX;
     db->pending_count--;
     enum error_code code = ERR_OK;
